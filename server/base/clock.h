@@ -1,0 +1,27 @@
+/*
+ * Time comes in through this struct, so that a test can stop it. `wall_ms` is what expiry is
+ * measured with: it has to mean the same on the next task. `mono_ns` is for durations and
+ * deadlines.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct clock {
+    int64_t (*wall_ms)(void *arg); /* milliseconds since 1970-01-01 UTC */
+    int64_t (*mono_ns)(void *arg); /* nanoseconds since an arbitrary start; never goes back */
+    void *arg;                     /* borrowed */
+};
+
+/** The system's clocks. Any thread. */
+extern const struct clock clock_system;
+
+static inline int64_t clock_wall_ms(const struct clock *self)
+{
+    return self->wall_ms(self->arg);
+}
+
+static inline int64_t clock_mono_ns(const struct clock *self)
+{
+    return self->mono_ns(self->arg);
+}

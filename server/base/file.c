@@ -1,0 +1,147 @@
+/* The operating system's file calls, and the loops that finish short ones. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int system_open(void *arg, const char *path, int flags, mode_t mode)
+{
+    (void)arg;
+    return open(path, flags | O_CLOEXEC, mode);
+}
+
+static ssize_t system_pread(void *arg, int fd, void *out, size_t len, off_t offset)
+{
+    (void)arg;
+    return pread(fd, out, len, offset);
+}
+
+static ssize_t system_pwrite(void *arg, int fd, const void *from, size_t len, off_t offset)
+{
+    (void)arg;
+    return pwrite(fd, from, len, offset);
+}
+
+static int system_fdatasync(void *arg, int fd)
+{
+    (void)arg;
+    return fdatasync(fd);
+}
+
+static int system_fsync(void *arg, int fd)
+{
+    (void)arg;
+    return fsync(fd);
+}
+
+static int system_ftruncate(void *arg, int fd, off_t len)
+{
+    (void)arg;
+    return ftruncate(fd, len);
+}
+
+static int system_rename(void *arg, const char *from, const char *to)
+{
+    (void)arg;
+    return rename(from, to);
+}
+
+static int system_unlink(void *arg, const char *path)
+{
+    (void)arg;
+    return unlink(path);
+}
+
+static int system_lock(void *arg, int fd)
+{
+    (void)arg;
+    struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_SETLK, &whole_file);
+}
+
+static int system_close(void *arg, int fd)
+{
+    (void)arg;
+    return close(fd);
+}
+
+const struct file_ops file_ops_system = {
+    .open = system_open,
+    .pread = system_pread,
+    .pwrite = system_pwrite,
+    .fdatasync = system_fdatasync,
+    .fsync = system_fsync,
+    .ftruncate = system_ftruncate,
+    .rename = system_rename,
+    .unlink = system_unlink,
+    .lock = system_lock,
+    .close = system_close,
+    .arg = NULL,
+};
+
+enum status status_of_errno(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG ? STATUS_NO_SPACE : STATUS_IO;
+}
+
+enum status file_pread_all(const struct file_ops *ops, int fd, void *out, size_t out_len,
+                           off_t offset, size_t *got)
+{
+    uint8_t *at = out;
+    *got = 0;
+    while (*got < out_len) {
+        ssize_t part = ops->pread(ops->arg, fd, at + *got, out_len - *got, offset + (off_t)*got);
+        if (part == 0) {
+            break;
+        }
+        if (part < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return STATUS_IO;
+        }
+        *got += (size_t)part;
+    }
+    return STATUS_OK;
+}
+
+enum status file_pwrite_all(const struct file_ops *ops, int fd, struct view bytes, off_t offset)
+{
+    size_t done = 0;
+    while (done < bytes.len) {
+        ssize_t part = ops->pwrite(ops->arg, fd, bytes.ptr + done, bytes.len - done,
+                                   offset + (off_t)done);
+        if (part < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return status_of_errno(errno);
+        }
+        if (part == 0) { /* no progress and no reason: a disk that behaves so is broken */
+            errno = EIO;
+            return STATUS_IO;
+        }
+        done += (size_t)part;
+    }
+    return STATUS_OK;
+}
+
+enum status file_sync_dir(const struct file_ops *ops, const char *path)
+{
+    int fd = ops->open(ops->arg, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) {
+        return status_of_errno(errno);
+    }
+    enum status status = STATUS_OK;
+    if (ops->fsync(ops->arg, fd) != 0) {
+        status = status_of_errno(errno);
+    }
+    int error = errno;
+    if (ops->close(ops->arg, fd) != 0 && status == STATUS_OK) {
+        return status_of_errno(errno);
+    }
+    errno = error;
+    return status;
+}

@@ -1,0 +1,134 @@
+/*
+ * The store: keeps sessions in memory, makes changes durable through a journal, folds them into
+ * LMDB.
+ *
+ * Every function here may be called from any thread unless it says otherwise. None of them does
+ * file I/O, except store_open and store_close.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/metric.h"
+#include "base/status.h"
+#include "session/session.h"
+
+struct store; /* opaque */
+
+/* Where a store is between starting and stopped. */
+enum store_state { STORE_LOADING, STORE_SERVING, STORE_FAILED };
+
+/* Called by the store's threads; must return soon and must not call back into the store. */
+struct store_events {
+    void (*durable)(
+        void *arg);           /* durable_lsn has moved: parked replies may leave. Journal thread */
+    void (*ready)(void *arg); /* recovery is done, commands are served. Checkpoint thread */
+    /* Something happened after which nothing may be acknowledged: `why` is one line, valid during
+     * the call. The process has to end; the store stays as it is. Any store thread */
+    void (*failed)(void *arg, const char *why);
+    /* A value that store_execute found not in memory is there now (or the store failed):
+     * call it again. `waiter` is what was given. Reader thread */
+    void (*loaded)(void *arg, void *waiter);
+    void *arg; /* borrowed */
+};
+
+struct store_options {
+    const char *data_dir;  /* must exist or be creatable; on EFS */
+    const char *run_dir;   /* local directory for LMDB's lock file; NULL: a private one in /tmp */
+    uint64_t memory_bytes; /* budget for resident sessions */
+    uint64_t checkpoint_ms;
+    uint64_t checkpoint_bytes;
+    uint64_t segment_bytes;
+    uint64_t undurable_pause_bytes; /* above: store_pressure() says PAUSE */
+    uint64_t undurable_busy_bytes;  /* above: writes are answered BUSY */
+    uint64_t map_bytes;             /* LMDB's map size: the largest data file */
+};
+
+struct store_deps {
+    const struct clock *clock;   /* borrowed for the store's life */
+    const struct file_ops *file; /* borrowed for the store's life */
+    struct store_events events;
+};
+
+/**
+ * Opens the directory: creates it when absent, takes its lock, starts recovery on the store's own
+ * thread and returns while that runs (state LOADING). LOCKED when another process owns it, IO,
+ * CORRUPT, NO_SPACE or UNSUPPORTED otherwise; `errmsg` then holds one line that says what and
+ * where. On OK the caller owns `*out` until store_close.
+ */
+enum status store_open(const struct store_options *options, const struct store_deps *deps,
+                       struct store **out, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
+/**
+ * Flushes the journal, writes a final checkpoint, ends the threads, releases the directory and
+ * frees the store. No other call may run or follow. Blocks as long as the storage does.
+ * Returns what the last flush and checkpoint returned; the store is freed in any case.
+ */
+enum status store_close(struct store *self);
+
+enum store_state store_state(const struct store *self);
+
+/* The outcome of one command, given to the callback while the session is locked. */
+struct store_reply {
+    enum satchel_status status;
+    uint64_t gate_lsn;      /* the reply may leave when store_durable_lsn() >= this; 0 = at once */
+    struct session session; /* valid during the call; version 0: there is none */
+    int64_t now_ms;         /* the time the command ran at */
+    struct view returned;   /* PATCH: see struct change */
+};
+
+/** Runs on the calling thread with a shard locked: copy what is needed and return. */
+typedef void (*store_reply_fn)(void *arg, const struct store_reply *reply);
+
+/** Hash of an id for this store; compute once, then prefetch and execute. */
+uint64_t store_hash(const struct store *self, struct view id);
+
+/* Two steps of prefetching for a batch: the index slot, then the session it points to. */
+void store_prefetch_slot(const struct store *self, uint64_t hash);
+void store_prefetch_session(struct store *self, uint64_t hash);
+
+/**
+ * Runs one command and calls `reply` exactly once, unless it returns AGAIN: then the value is not
+ * in memory, a reader fetches it, events.loaded(waiter) will be called, and nothing has happened.
+ * `scratch` belongs to the calling thread. Returns OK or AGAIN.
+ */
+enum status store_execute(struct store *self, const struct command *cmd, uint64_t hash,
+                          int64_t now_ms, struct session_scratch *scratch, void *waiter,
+                          store_reply_fn reply, void *reply_arg) MUST_CHECK;
+
+/** Everything up to this lsn is on stable storage (acquire). */
+uint64_t store_durable_lsn(const struct store *self);
+
+enum store_pressure { PRESSURE_NONE, PRESSURE_PAUSE, PRESSURE_BUSY };
+
+/** How much is waiting to become durable, against the limits. */
+enum store_pressure store_pressure(const struct store *self);
+
+/** Reclaims some expired sessions; call about ten times a second from one thread. Each call looks
+ *  at a part of the shards, so that all are visited within a second. */
+void store_sweep(struct store *self, int64_t now_ms);
+
+struct store_scan_entry {
+    struct view id;
+    uint64_t version;
+    int64_t expires_ms;
+    enum satchel_kind kind;
+    uint64_t content_bytes;
+};
+
+typedef void (*store_scan_fn)(void *arg, const struct store_scan_entry *entry);
+
+/**
+ * Visits about `count` live sessions from `cursor` (0: the start) whose id begins with `prefix`;
+ * the callback runs with a shard locked. Returns the cursor to go on with, 0 at the end. A session
+ * that exists during a whole scan is visited at least once. `*gate_lsn`: as in struct store_reply.
+ */
+uint64_t store_scan(struct store *self, uint64_t cursor, uint64_t count, struct view prefix,
+                    int64_t now_ms, store_scan_fn visit, void *visit_arg, uint64_t *gate_lsn);
+
+/** Adds the store's metrics; before threads are started elsewhere. The registry must not outlive
+ * it. */
+enum status store_register_metrics(struct store *self, struct metric_registry *registry) MUST_CHECK;
