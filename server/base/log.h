@@ -6,7 +6,8 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
@@ -27,8 +28,12 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
+/** Lines that standard error did not take since the process started. Any thread. */
+uint64_t log_lines_lost(void);
+
 /**
- * Writes `text` (NULL: "") as a quoted string with ", \ and control bytes escaped into `out`
- * (cut to fit `out_bytes`, always terminated) and returns `out`.
+ * Writes `text` (NULL: "") as a quoted string into `out` (cut to fit `out_bytes`, at least 3,
+ * always terminated) and returns `out`. Printable ASCII stands as it is, " and \ behind a \, every
+ * other byte as \u00XX, so the result is a JSON string as well. Any thread.
  */
-const char *log_quoted(char *out, unsigned long out_bytes, const char *text);
+const char *log_quoted(char *out, size_t out_bytes, const char *text);

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/status.h"
 
 enum { METRIC_BUCKETS = 28 }; /* bucket i counts values <= 1 us * 2^i; the last one: everything */
@@ -105,6 +106,9 @@ static inline int64_t metric_gauge_get(const struct metric_gauge *self)
 /** Counts one duration (negative counts as 0). One writing thread. */
 void metric_observe_ns(struct metric_histogram *self, int64_t duration_ns);
 
+/** Upper bound of a bucket in seconds, inclusive; infinite for the last one. */
+double metric_bucket_bound(unsigned bucket);
+
 /* A registry: what exporters walk. Filled before threads start, immutable afterwards. */
 enum { METRIC_SETS_MAX = 256 };
 
@@ -137,3 +141,17 @@ typedef void (*metric_visit_fn)(void *arg, const struct metric_sample *sample);
 
 /** Refreshes all sets, then visits every row of every distinct table. Any thread. */
 void metric_visit(const struct metric_registry *self, metric_visit_fn visit, void *arg);
+
+/**
+ * Appends one line `name<suffix>{labels,more_labels} value` with its line feed, as Prometheus reads
+ * it. `suffix` and `more_labels` may be "" but not NULL; labels are written as they stand, so a
+ * value with a quote, a backslash or a line feed in it must come escaped. OK or NO_MEMORY.
+ */
+enum status metric_write_line(struct buf *out, const struct metric_desc *desc, const char *suffix,
+                              const char *more_labels, double value) MUST_CHECK;
+
+/**
+ * Appends a sample for people and scripts: one line for a counter or a gauge, the two lines _count
+ * and _sum for a histogram; no comments. OK or NO_MEMORY (the lines before it may be there).
+ */
+enum status metric_write_plain(struct buf *out, const struct metric_sample *sample) MUST_CHECK;

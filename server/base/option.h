@@ -6,7 +6,9 @@
  *         X(struct net_options, listen, TEXT, "listen", "127.0.0.1:7401", "HOST:PORT", "…") \
  *
  * A value is looked for on the command line (`--name VALUE`, `--name=VALUE`), then in the
- * environment (SATCHEL_ + the name in upper case with _ for -), then the default is parsed.
+ * environment (SATCHEL_ + the name in upper case with _ for -), then the default is parsed. Given
+ * twice, the last one counts. A value that itself begins with -- needs the form with =. An empty
+ * text is no value: it gives NULL. There are no arguments besides options.
  */
 #pragma once
 
@@ -29,7 +31,8 @@ enum option_type {
 struct option_desc {
     const char *name; /* without the leading dashes */
     enum option_type type;
-    const char *standard; /* default, as the user would write it; "" for no value (TEXT: NULL) */
+    const char *standard; /* default, as the user would write it; "" for no value (TEXT: NULL,
+                             all others: 0, whatever `least` says) */
     const char *unit; /* shown in help: "HOST:PORT", "BYTES", "COUNT"; choices for CHOICE: "a|b" */
     const char *help; /* one sentence */
     uint64_t least;   /* smallest value allowed (COUNT, BYTES, TIME_MS) */
