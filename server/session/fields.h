@@ -48,6 +48,12 @@ enum status fields_append(struct buf *to, struct view name, struct view value) M
 enum status ops_append(struct buf *to, enum satchel_field_op op, struct view name,
                        struct view value) MUST_CHECK;
 
+/** How many bytes one field takes. */
+size_t fields_bytes(struct view name, struct view value);
+
+/** Writes one field to `to`, which has room for fields_bytes(); returns that number. */
+size_t fields_put(uint8_t *to, struct view name, struct view value);
+
 /** The value of field `name`; false when it is not there. */
 bool fields_find(struct view fields, struct view name, struct view *value);
 
@@ -55,8 +61,11 @@ bool fields_find(struct view fields, struct view name, struct view *value);
  * Applies `ops` in order to `old` and replaces what `content` holds by the result. `delta` (SET and
  * DELETE with final values: replaying it on `old` gives the same content) and `returned` (fields of
  * incremented and set-if-absent names with their values now) may be NULL. On a status other than OK
- * (NOT_A_NUMBER, OUT_OF_RANGE, TOO_LARGE, BUSY = out of memory) the buffers hold nothing of use.
- * `ops` was checked. Both views must not point into the buffers.
+ * (NOT_A_NUMBER, OUT_OF_RANGE, TOO_LARGE, WRONG_KIND = `old` is not fields, BUSY = out of memory)
+ * the buffers hold nothing of use. An empty `delta` means that nothing changes. INCREMENT counts an
+ * absent field as 0. A field that is there before and after keeps its place; new ones follow in the
+ * order in which they are first named. `ops` was checked. Both views must not point into the
+ * buffers.
  */
 enum satchel_status fields_patch(struct view old, struct view ops, uint64_t content_bytes_max,
                                  struct buf *content, struct buf *delta, struct buf *returned);
