@@ -28,6 +28,13 @@ enum status native_decode_header(struct view bytes, struct native_header *out) M
 /** Writes the 24 bytes of a header to `out`. */
 void native_encode_header(uint8_t out[SATCHEL_HEADER_BYTES], const struct native_header *header);
 
+/**
+ * The longest body of a request with this opcode that a server with this value limit reads; checked
+ * with the header alone, so that nobody makes it collect more than it will use. HELLO and PING,
+ * which a stranger may send, are short.
+ */
+uint32_t native_body_bytes_max(unsigned opcode, uint64_t value_bytes_max);
+
 struct native_tag {
     uint16_t tag;
     struct view bytes;
