@@ -246,7 +246,7 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
             *at = '?';
         }
     }
-    char time_text[40];
+    char time_text[64];
     format_time(time_text, sizeof time_text);
     bool is_json = line_format == LOG_JSON;
     (is_json ? build_json : build_text)(&line, time_text, level_names[level], event, pairs);
