@@ -6,7 +6,9 @@
  *
  * Per wake-up of a connection: one recv into the worker's shared buffer, one call of `received`
  * with everything that is there, one send of everything that conn_out() collected. A connection
- * that has nothing half-read and nothing unsent owns no buffer.
+ * that has nothing half-read and nothing unsent owns no buffer. Answers that become ready
+ * elsewhere (in `woken`, in a callback of another connection) are collected too and leave when the
+ * running callback returns: one send a connection, however many they are.
  */
 #pragma once
 
@@ -38,24 +40,32 @@ enum conn_close_reason {
     CONN_CLOSE_PEER,     /* the peer closed or reset */
     CONN_CLOSE_PROTOCOL, /* it sent what cannot be understood */
     CONN_CLOSE_STALLED,  /* half a request, or unread replies, for too long */
-    CONN_CLOSE_LIMIT,    /* too many connections, or out of memory */
+    CONN_CLOSE_LIMIT,    /* a request without end, or out of memory */
     CONN_CLOSE_STOPPING, /* we stop */
     CONN_CLOSE_ERROR,    /* a socket error */
 };
 
-/* What the protocol layer does. All run on the connection's worker thread. */
+/*
+ * What the protocol layer does; none of the functions may be NULL. All run on the connection's
+ * worker thread. They may call everything here that takes a connection of that worker, also
+ * conn_close() of the one they are about or of another.
+ */
 struct net_handler {
     /* A worker thread starts / ends; what `worker_started` returns is worker_state() from then on.
-     */
+     * net_start() returns when all have started. */
     void *(*worker_started)(void *arg, struct worker *worker);
     void (*worker_stopped)(void *arg, struct worker *worker);
     /* A connection was accepted. */
     void (*opened)(void *arg, struct conn *conn);
     /* Bytes arrived (or the connection was resumed). Returns how many were used; the rest is kept
-     * and comes again with what follows. `*need` may be set to the total number of bytes without
-     * which calling again is useless. `bytes` is valid during the call. */
+     * and comes again with what follows. `*need` (0 at first) may be set to the number of bytes,
+     * counted from the first unused one, without which calling again is useless; a large request
+     * is then received into a buffer of that size without being moved. A handler that stops early
+     * because conn_is_full() or conn_pause() leaves *need at 0 and is called again by itself when
+     * there is room or conn_resume() was called. `bytes` is valid during the call. */
     size_t (*received)(void *arg, struct conn *conn, struct view bytes, size_t *need);
-    /* The connection is gone; conn is valid during the call, never afterwards. */
+    /* The connection is gone; conn is valid during the call, never afterwards, and conn_out() is
+     * not to be called any more. */
     void (*closed)(void *arg, struct conn *conn);
     /* worker_wake() was called at least once since the last time. */
     void (*woken)(void *arg, struct worker *worker);
@@ -77,25 +87,34 @@ uint16_t net_port(const struct net *self);
 unsigned net_worker_count(const struct net *self);
 struct worker *net_worker(const struct net *self, unsigned index);
 
-/** Closes the listeners; connections stay. Any thread, returns once no worker accepts any more. */
+/** Closes the listeners; connections stay, and those the kernel had completed before are still
+ *  accepted. Any thread but the workers', returns once no worker accepts any more. */
 void net_stop_accepting(struct net *self);
 
 /** Connections that are open. Any thread. */
 uint64_t net_connection_count(const struct net *self);
 
 /** Closes all connections (what conn_out holds is sent first as far as the socket takes it at
- * once), ends the threads and frees everything. Main thread. */
+ * once) and ends the threads. worker_wake() and the counts stay callable, and do nothing. Main
+ * thread. */
 void net_stop(struct net *self);
 
+/** Frees everything; stops first if that was not done. Nobody may call anything here any more,
+ *  worker_wake() included. NULL is fine. Main thread. */
+void net_free(struct net *self);
+
+/** Registers one set a worker; the registry must not be read after net_free(). TOO_LARGE when it is
+ *  full. Before others read the registry. */
 enum status net_register_metrics(struct net *self, struct metric_registry *registry) MUST_CHECK;
 
-/** Makes the worker call `woken` soon; calls in between are merged into one. Any thread. */
+/** Makes the worker call `woken` soon; calls in between are merged into one. What the caller wrote
+ *  before is visible to `woken`. Any thread, the worker's own included. */
 void worker_wake(struct worker *self);
 
 void *worker_state(const struct worker *self);
 
-/** Visits every connection of the worker. The callback may call conn_out, conn_resume, conn_close.
- */
+/** Visits every connection of the worker. The callback may call conn_out, conn_pause, conn_resume
+ *  and conn_close, for any of them. Worker thread. */
 void worker_each_conn(struct worker *self, void (*visit)(void *arg, struct conn *conn), void *arg);
 
 /** What the protocol layer attached to a connection; NULL at first. */
@@ -111,18 +130,26 @@ uint64_t conn_id(const struct conn *self);
 const char *conn_peer(const struct conn *self);
 
 /**
- * Where to append what shall be sent. Inside `received` the bytes leave when it returns; elsewhere
- * call conn_flush() afterwards. The buffer must not be used after the connection closed.
+ * Where to append what shall be sent; it may hold earlier bytes, which must stay. They leave when
+ * the running callback returns, whichever it is. Ask anew in every callback: the buffer may be
+ * another one. Never NULL; not after the connection closed.
  */
 struct buf *conn_out(struct conn *self);
 
-/** Sends what conn_out() holds as far as the socket takes it; the rest follows by itself. */
+/** Makes sure that what was appended leaves when the running callback returns; needed only when
+ *  the buffer was asked for in an earlier callback. Does nothing when the connection is closed. */
 void conn_flush(struct conn *self);
+
+/** More than unsent_bytes_max is collected or unsent: do not add replies, let `received` return.
+ *  It is a limit to keep, not one that is enforced on what is appended. */
+bool conn_is_full(const struct conn *self);
 
 /** Stops and resumes reading; after resume `received` is called soon with what is kept, if any. */
 void conn_pause(struct conn *self);
 void conn_resume(struct conn *self);
 
 /** Sends what is unsent as far as the socket takes it at once, then closes; `closed` is called
- *  before conn_close returns or, inside `received`, after that returns. */
+ *  before conn_close returns or, inside this connection's `opened` or `received`, after that
+ *  returns. The first call counts, further ones do nothing. `detail` goes to the log: static text
+ *  or NULL. */
 void conn_close(struct conn *self, enum conn_close_reason reason, const char *detail);
