@@ -1,0 +1,148 @@
+/* The pages of the ops server. */
+#include "ops/ops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ops/http.h"
+#include "ops/listen.h"
+#include "ops/process.h"
+#include "ops/prometheus.h"
+
+enum { WHY_BYTES_MAX = 256 };
+
+/* A probe or a scrape is one short request; nobody needs more than this. */
+static const struct http_limits limits = {
+    .connections_max = 64, .head_bytes_max = 8192, .deadline_ms = 5000};
+
+struct ops {
+    const struct metric_registry *registry; /* borrowed */
+    struct ops_callbacks callbacks;
+    struct http_server *server; /* owned */
+    uint16_t port;
+};
+
+const struct option_desc ops_option_descs[] = {
+    {"ops", OPTION_TEXT, "127.0.0.1:7402", "HOST:PORT",
+     "Address of the health checks and metrics (/livez, /readyz, /metrics); port 0 takes a free "
+     "one, an empty value turns them off.",
+     0, 0, offsetof(struct ops_options, listen)},
+};
+const size_t ops_option_count = sizeof ops_option_descs / sizeof ops_option_descs[0];
+
+static enum status page_livez(struct ops *self, struct http_reply *reply)
+{
+    (void)self;
+    return buf_append(&reply->body, view_str("alive\n"));
+}
+
+static enum status page_readyz(struct ops *self, struct http_reply *reply)
+{
+    char why[WHY_BYTES_MAX] = "";
+    const struct ops_callbacks *callbacks = &self->callbacks;
+    if (callbacks->ready == NULL || callbacks->ready(callbacks->arg, why, sizeof why)) {
+        return buf_append(&reply->body, view_str("ready\n"));
+    }
+    reply->code = 503;
+    return buf_printf(&reply->body, "not ready: %s\n", why);
+}
+
+static enum status page_metrics(struct ops *self, struct http_reply *reply)
+{
+    struct prometheus_writer writer = {.out = &reply->body, .status = STATUS_OK};
+    reply->content_type = PROMETHEUS_CONTENT_TYPE;
+    metric_visit(self->registry, prometheus_write_sample, &writer);
+    process_visit(prometheus_write_sample, &writer);
+    return writer.status;
+}
+
+static const struct {
+    const char *path;
+    enum status (*write)(struct ops *self, struct http_reply *reply);
+} pages[] = {
+    {"/livez", page_livez},
+    {"/readyz", page_readyz},
+    {"/metrics", page_metrics},
+};
+enum { PAGE_COUNT = sizeof pages / sizeof pages[0] };
+
+static enum status page_not_found(struct http_reply *reply)
+{
+    reply->code = 404;
+    enum status status = buf_append(&reply->body, view_str("not found; there are:\n"));
+    for (size_t i = 0; status == STATUS_OK && i < PAGE_COUNT; i++) {
+        status = buf_printf(&reply->body, "%s\n", pages[i].path);
+    }
+    return status;
+}
+
+static void handle(void *arg, struct view path, struct http_reply *reply)
+{
+    struct ops *self = arg;
+    size_t page = 0;
+    while (page < PAGE_COUNT && !view_equal(path, view_str(pages[page].path))) {
+        page++;
+    }
+    enum status status = page < PAGE_COUNT ? pages[page].write(self, reply) : page_not_found(reply);
+    if (status != STATUS_OK) { /* half a page would read as a whole one */
+        reply->code = 500;
+        reply->body.len = 0;
+    }
+}
+
+enum status ops_start(const struct ops_options *options, struct event_base *base,
+                      const struct metric_registry *registry, const struct ops_callbacks *callbacks,
+                      struct ops **out, char *errmsg, size_t errmsg_bytes)
+{
+    int fd = -1;
+    uint16_t port = 0;
+    *out = NULL;
+    if (options->listen == NULL || options->listen[0] == '\0') {
+        return STATUS_OK;
+    }
+    enum status status = ops_listen(options->listen, &fd, &port, errmsg, errmsg_bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct ops *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        (void)snprintf(errmsg, errmsg_bytes, "--ops: %s", status_text(STATUS_NO_MEMORY));
+        (void)close(fd);
+        return STATUS_NO_MEMORY;
+    }
+    self->registry = registry;
+    self->callbacks = *callbacks;
+    self->port = port;
+    status = http_server_new(base, fd, &limits, handle, self, &self->server);
+    if (status != STATUS_OK) {
+        (void)snprintf(errmsg, errmsg_bytes, "--ops: %s", status_text(status));
+        free(self);
+        return status;
+    }
+    *out = self;
+    return STATUS_OK;
+}
+
+uint16_t ops_port(const struct ops *self)
+{
+    return self != NULL ? self->port : 0;
+}
+
+enum status ops_register_metrics(struct ops *self, struct metric_registry *registry)
+{
+    if (self == NULL) {
+        return STATUS_OK;
+    }
+    return metric_register(registry,
+                           (struct metric_set){.table = &http_metrics_table,
+                                               .values = http_server_metrics(self->server)});
+}
+
+void ops_stop(struct ops *self)
+{
+    if (self != NULL) {
+        http_server_free(self->server);
+        free(self);
+    }
+}
