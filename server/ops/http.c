@@ -36,6 +36,7 @@ struct http_server {
     struct event_base *base;         /* borrowed */
     struct evconnlistener *listener; /* owned; closes the socket */
     struct event *resume;            /* owned: accepts again after a pause */
+    struct http_limits limits;
     http_handler_fn handler;
     void *handler_arg;             /* borrowed */
     TAILQ_HEAD(, http_conn) conns; /* oldest first; owned */
