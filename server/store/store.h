@@ -87,7 +87,7 @@ typedef void (*store_reply_fn)(void *arg, const struct store_reply *reply);
 uint64_t store_hash(const struct store *self, struct view id);
 
 /* Two steps of prefetching for a batch: the index slot, then the session it points to. */
-void store_prefetch_slot(const struct store *self, uint64_t hash);
+void store_prefetch_slot(struct store *self, uint64_t hash);
 void store_prefetch_session(struct store *self, uint64_t hash);
 
 /**

@@ -1,0 +1,196 @@
+/*
+ * Running one command: under the lock of its shard, from reading the old state to the journal and
+ * the table. That makes the order of records the order of changes (invariant 2).
+ */
+#include "store/record.h"
+#include "store/store_private.h"
+
+uint64_t store_hash(const struct store *self, struct view id)
+{
+    return table_hash(&self->table, id);
+}
+
+void store_prefetch_slot(struct store *self, uint64_t hash)
+{
+    table_prefetch_slot(&self->table, hash);
+}
+
+void store_prefetch_session(struct store *self, uint64_t hash)
+{
+    table_prefetch_entry(&self->table, hash);
+}
+
+uint64_t store_durable_lsn(const struct store *self)
+{
+    return store_state(self) == STORE_SERVING ? journal_durable_lsn(self->journal) : 0;
+}
+
+enum store_pressure store_pressure(const struct store *self)
+{
+    if (store_state(self) != STORE_SERVING) {
+        return PRESSURE_NONE;
+    }
+    uint64_t undurable = journal_undurable_bytes(self->journal);
+    return undurable > self->options.undurable_busy_bytes    ? PRESSURE_BUSY
+           : undurable > self->options.undurable_pause_bytes ? PRESSURE_PAUSE
+                                                             : PRESSURE_NONE;
+}
+
+/* Writes the change's record; 0 when the journal takes no more for now. */
+static uint64_t write_record(struct store *self, const struct change *change)
+{
+    enum record_type type = record_type_of(change->kind);
+    uint64_t lsn = 0;
+    uint8_t *record = journal_begin(self->journal, record_bytes(type, change), &lsn);
+    if (record == NULL) {
+        return 0;
+    }
+    record_encode(record, type, change, lsn);
+    journal_end(self->journal);
+    return lsn;
+}
+
+/* Puts the session that a PUT or PATCH makes into the table. The entry's memory is had before the
+ * record is written, so nothing can fail in between. Returns its lsn, 0 for BUSY. */
+static uint64_t put_session(struct store *self, struct shard *shard, uint64_t hash,
+                            struct slot **slot, struct change *change)
+{
+    struct entry *entry = *slot == NULL ? NULL : (*slot)->entry;
+    bool in_place = entry != NULL && !entry->tombstone && entry_fits(entry, &change->next);
+    struct entry *fresh = in_place ? NULL : entry_new(&change->next, true);
+    if (!in_place && fresh == NULL) {
+        return 0;
+    }
+    uint64_t lsn = write_record(self, change);
+    if (lsn == 0) {
+        entry_free(fresh);
+        return 0;
+    }
+    change->next.version = lsn;
+    if (in_place) {
+        entry_assign(entry, &change->next);
+    } else {
+        fresh->version = lsn;
+        if (*slot == NULL) {
+            *slot = shard_insert(shard, hash, fresh);
+        } else {
+            shard_replace(shard, *slot, fresh);
+        }
+    }
+    shard_changed(shard, *slot);
+    return lsn;
+}
+
+static uint64_t touch_session(struct store *self, struct shard *shard, struct slot *slot,
+                              const struct change *change)
+{
+    struct entry *entry = slot->entry;
+    uint64_t lsn = entry->version;
+    if (change->journal_touch) {
+        lsn = write_record(self, change);
+        if (lsn == 0) {
+            return 0;
+        }
+        shard->touch_lsn = lsn;
+        entry->touched = 1;
+    }
+    entry->expires_ms = (uint64_t)change->next.expires_ms & ((UINT64_C(1) << 44) - 1);
+    entry->idle_ttl_ms = change->next.idle_ttl_ms & ((UINT64_C(1) << 39) - 1);
+    if (change->journal_touch) {
+        shard_changed(shard, slot);
+    } else { /* what LMDB and journal have still covers it: in memory only */
+        slot_set_expiry(slot);
+    }
+    return entry_gate(shard, entry);
+}
+
+/* Carries out what session_apply decided; returns the lsn to wait for, 0 for BUSY. */
+static uint64_t carry_out(struct store *self, struct shard *shard, uint64_t hash,
+                          struct slot **slot, struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_PUT:
+    case CHANGE_PATCH:
+        if (atomic_load_explicit(&self->over_budget, memory_order_relaxed)) {
+            return 0;
+        }
+        return put_session(self, shard, hash, slot, change);
+    case CHANGE_TOUCH:
+        return touch_session(self, shard, *slot, change);
+    case CHANGE_DELETE: {
+        uint64_t lsn = write_record(self, change);
+        if (lsn != 0) {
+            shard_bury(shard, *slot, lsn);
+        }
+        return lsn;
+    }
+    case CHANGE_NONE:
+        break;
+    }
+    return 0;
+}
+
+static void answer_busy(struct store *self, struct store_reply *reply)
+{
+    metric_add_shared(&self->metrics.busy, 1);
+    *reply = (struct store_reply){.status = SATCHEL_BUSY, .now_ms = reply->now_ms};
+}
+
+enum status store_execute(struct store *self, const struct command *cmd, uint64_t hash,
+                          int64_t now_ms, struct session_scratch *scratch, void *waiter,
+                          store_reply_fn answer, void *answer_arg)
+{
+    struct store_reply reply = {.now_ms = now_ms};
+    enum store_state state = store_state(self);
+    if (state != STORE_SERVING) {
+        reply.status = state == STORE_LOADING ? SATCHEL_LOADING : SATCHEL_STOPPING;
+        answer(answer_arg, &reply);
+        return STATUS_OK;
+    }
+    struct shard *shard = table_shard(&self->table, hash);
+    shard_lock(shard);
+    /* Before anything is looked up, because it may move the slots. */
+    enum status room = shard_reserve(shard);
+    struct slot *slot = shard_find(shard, hash, cmd->id);
+    struct entry *entry = slot == NULL ? NULL : slot->entry;
+    bool live = entry != NULL && !entry->tombstone &&
+                !session_is_expired((int64_t)entry->expires_ms, now_ms);
+    bool needs_content = cmd->op == SATCHEL_OP_GET || cmd->op == SATCHEL_OP_PATCH ||
+                         cmd->op == SATCHEL_OP_TOUCH;
+    if (live && needs_content && !entry->resident) {
+        enum status queued = loader_request(self->loader, hash, entry->rowid, waiter);
+        if (queued == STATUS_OK) {
+            shard_unlock(shard);
+            return STATUS_AGAIN;
+        }
+        answer_busy(self, &reply);
+        goto done;
+    }
+
+    struct session old;
+    if (live) {
+        old = entry_session(entry);
+        entry->referenced = 1;
+    }
+    struct change change;
+    session_apply(live ? &old : NULL, cmd, now_ms, scratch, &change);
+    reply.status = change.status;
+    reply.session = change.next;
+    reply.returned = change.returned;
+    reply.gate_lsn = entry == NULL ? 0 : entry_gate(shard, entry);
+    if (change.kind != CHANGE_NONE) {
+        reply.gate_lsn = room != STATUS_OK ? 0 : carry_out(self, shard, hash, &slot, &change);
+        if (reply.gate_lsn == 0) {
+            answer_busy(self, &reply);
+        } else if (change.kind != CHANGE_DELETE) {
+            reply.session = entry_session(slot->entry); /* the old one's memory may be gone */
+        }
+    }
+    if (cmd->ack == ACK_FAST) {
+        reply.gate_lsn = 0;
+    }
+done:
+    answer(answer_arg, &reply);
+    shard_unlock(shard);
+    return STATUS_OK;
+}

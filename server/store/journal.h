@@ -1,0 +1,90 @@
+/*
+ * The journal: makes changes durable, many at a time.
+ *
+ *      workers                         journal thread
+ *      journal_begin ─▶ chunk (open) ─▶ sealed chunks ─▶ pwrite … fdatasync ─▶ durable_lsn, event
+ *
+ * A change is encoded straight into the open chunk, which has room for a frame header in front, so
+ * a chunk is written as it is: one frame. While one flush is in flight the next one collects:
+ * natural group commit. The first failed write or sync ends everything: what it covered may or may
+ * not be on the storage, and asking again gets a lie (invariant 8).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/metric.h"
+#include "base/status.h"
+#include "store/segment.h"
+
+struct journal; /* opaque */
+
+#define JOURNAL_METRICS(X)                                                                         \
+    X(counter, records, "satchel_journal_records_total", "", "Changes written to the journal.")    \
+    X(counter, bytes, "satchel_journal_written_bytes_total", "", "Bytes written to the journal.")  \
+    X(counter, segments, "satchel_journal_segments_total", "", "Segments started.")                \
+    X(histogram, flush_seconds, "satchel_journal_flush_seconds", "",                               \
+      "Time of one flush: write and fdatasync.")
+METRIC_STRUCT(journal_metrics, JOURNAL_METRICS)
+METRIC_TABLE_DECLARE(journal_metrics)
+
+struct journal_options {
+    const char *dir; /* the journal directory, exists; copied */
+    uint8_t uuid[STORE_UUID_BYTES];
+    uint64_t epoch;       /* higher than any epoch seen in the directory */
+    uint64_t follows_lsn; /* the last lsn that was found in rows and journal */
+    uint64_t next_lsn;    /* the first lsn to give out, higher than any that may have been seen */
+    uint64_t segment_bytes;
+    uint64_t undurable_bytes_max;    /* journal_begin refuses above */
+    const struct clock *clock;       /* borrowed */
+    const struct file_ops *file;     /* borrowed */
+    struct journal_metrics *metrics; /* borrowed */
+    /* Both on the journal thread. `flushed`: durable_lsn has moved. `failed`: see above; `why` is
+     * valid during the call, and nothing is made durable any more. */
+    void (*flushed)(void *arg);
+    void (*failed)(void *arg, const char *why);
+    void *arg; /* borrowed */
+};
+
+/** Creates the first segment of this epoch, durably, and starts the thread. On OK the caller owns
+ *  `*out`; otherwise `errmsg` holds a line. Blocks on the storage. */
+enum status journal_open(const struct journal_options *options, struct journal **out, char *errmsg,
+                         size_t errmsg_bytes) MUST_CHECK;
+
+/** Flushes what is there, ends the thread, closes the segment. Returns the status of the last
+ * flush. */
+enum status journal_close(struct journal *self);
+
+/**
+ * Opens the journal for one record of `bytes`: returns where to encode it, and its lsn, with the
+ * journal locked until journal_end(). NULL when over undurable_bytes_max, out of memory or failed;
+ * then it is not locked and no lsn was given out. Called with a shard locked, which makes the order
+ * of records the order of changes (invariant 2). Any thread.
+ */
+uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn) MUST_CHECK;
+
+/** Ends what journal_begin() began; the record is on its way. */
+void journal_end(struct journal *self);
+
+/** Everything up to this lsn is on stable storage. Any thread (acquire: what the flush covered is
+ *  visible to who sees the number). */
+uint64_t journal_durable_lsn(const struct journal *self);
+
+/** The last lsn given out. Any thread. */
+uint64_t journal_last_lsn(struct journal *self);
+
+/** Waits until durable_lsn >= lsn. OK, or IO when the journal failed. */
+enum status journal_wait_durable(struct journal *self, uint64_t lsn) MUST_CHECK;
+
+/** Bytes given out and not durable yet. Any thread, relaxed. */
+uint64_t journal_undurable_bytes(const struct journal *self);
+
+/** Bytes given out since the journal was opened. Any thread, relaxed. */
+uint64_t journal_total_bytes(const struct journal *self);
+
+/** A checkpoint covers everything up to `lsn`: closed segments that end there or before are
+ * recycled or removed (invariant 5). Checkpoint thread; blocks on the storage. */
+enum status journal_drop_covered(struct journal *self, uint64_t lsn) MUST_CHECK;

@@ -1,0 +1,148 @@
+/* Threads that read rows and put the values into the table. */
+#include "store/loader.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/store_private.h"
+
+struct load {
+    uint64_t hash;
+    uint64_t rowid;
+    void *waiter; /* borrowed: the store's user knows what it is */
+};
+
+struct loader {
+    struct store *store; /* borrowed */
+    pthread_t threads[LOADER_THREADS];
+    unsigned thread_count;
+    pthread_mutex_t lock; /* guards what follows; comes after a shard's lock */
+    pthread_cond_t wake;
+    bool stopping;
+    uint32_t head;  /* of the ring: next to take */
+    uint32_t count; /* in the ring */
+    struct load ring[LOADER_QUEUE_MAX];
+};
+
+enum status loader_request(struct loader *self, uint64_t hash, uint64_t rowid, void *waiter)
+{
+    enum status status = STATUS_OK;
+    (void)pthread_mutex_lock(&self->lock);
+    if (self->count == LOADER_QUEUE_MAX) {
+        status = STATUS_TOO_LARGE;
+    } else {
+        self->ring[(self->head + self->count) % LOADER_QUEUE_MAX] = (struct load){
+            .hash = hash, .rowid = rowid, .waiter = waiter};
+        self->count++;
+        (void)pthread_cond_signal(&self->wake);
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+/* Puts what was read into the table if it is still what the table lacks. */
+static void install(struct store *store, uint64_t hash, uint64_t rowid,
+                    const struct session *session)
+{
+    struct shard *shard = table_shard(&store->table, hash);
+    shard_lock(shard);
+    struct slot *slot = shard_find(shard, hash, session->id);
+    if (slot != NULL && slot->entry->rowid == rowid && !slot->entry->resident &&
+        !slot->entry->tombstone && slot->entry->version == session->version) {
+        /* Without memory it stays away, and the command asks again. */
+        if (shard_restore(shard, slot, session->content) == STATUS_OK) {
+            metric_add_shared(&store->metrics.loaded, 1);
+        }
+    }
+    shard_unlock(shard);
+}
+
+static void load_one(struct loader *self, struct rows_reader *reader, struct load load,
+                     struct buf *scratch)
+{
+    struct session session;
+    enum status status = rows_read(reader, load.rowid, scratch, &session);
+    if (status == STATUS_OK) {
+        install(self->store, load.hash, load.rowid, &session);
+    } else if (status != STATUS_NOT_FOUND) {
+        /* NOT_FOUND: deleted since. Anything else: the table says the row is there and good, and it
+         * cannot be had; to answer "not found" would be a lie (invariant 7). */
+        char why[128];
+        (void)snprintf(why, sizeof why, "cannot read row %" PRIu64 " of the data file: %s",
+                       load.rowid, status_text(status));
+        store_fail(self->store, why);
+    }
+    self->store->deps.events.loaded(self->store->deps.events.arg, load.waiter);
+}
+
+static void *loader_run(void *arg)
+{
+    struct loader *self = arg;
+    (void)pthread_setname_np(pthread_self(), "reader");
+    struct rows_reader *reader = NULL;
+    struct buf scratch = {0};
+    if (rows_reader_new(self->store->rows, &reader) != STATUS_OK) {
+        store_fail(self->store, "cannot open a read transaction");
+        return NULL;
+    }
+    (void)pthread_mutex_lock(&self->lock);
+    for (;;) {
+        while (self->count == 0 && !self->stopping) {
+            (void)pthread_cond_wait(&self->wake, &self->lock);
+        }
+        if (self->stopping) {
+            break;
+        }
+        struct load load = self->ring[self->head];
+        self->head = (self->head + 1) % LOADER_QUEUE_MAX;
+        self->count--;
+        (void)pthread_mutex_unlock(&self->lock);
+        load_one(self, reader, load, &scratch);
+        (void)pthread_mutex_lock(&self->lock);
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    rows_reader_free(reader);
+    buf_free(&scratch);
+    return NULL;
+}
+
+enum status loader_start(struct store *store, struct loader **out)
+{
+    struct loader *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    self->store = store;
+    (void)pthread_mutex_init(&self->lock, NULL);
+    (void)pthread_cond_init(&self->wake, NULL);
+    for (unsigned i = 0; i < LOADER_THREADS; i++) {
+        if (pthread_create(&self->threads[i], NULL, loader_run, self) != 0) {
+            loader_stop(self);
+            return STATUS_NO_MEMORY;
+        }
+        self->thread_count++;
+    }
+    *out = self;
+    return STATUS_OK;
+}
+
+void loader_stop(struct loader *self)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->stopping = true;
+    (void)pthread_cond_broadcast(&self->wake);
+    (void)pthread_mutex_unlock(&self->lock);
+    for (unsigned i = 0; i < self->thread_count; i++) {
+        (void)pthread_join(self->threads[i], NULL);
+    }
+    for (; self->count > 0; self->count--) {
+        self->store->deps.events.loaded(self->store->deps.events.arg,
+                                        self->ring[self->head].waiter);
+        self->head = (self->head + 1) % LOADER_QUEUE_MAX;
+    }
+    (void)pthread_mutex_destroy(&self->lock);
+    (void)pthread_cond_destroy(&self->wake);
+    free(self);
+}

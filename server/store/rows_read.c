@@ -1,0 +1,182 @@
+/* Reading rows: one at a time for values that are not in memory, all of them at start. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "store/image.h"
+#include "store/rows_private.h"
+
+enum { WARM_BYTES = 1024 * 1024 };
+
+struct rows_reader {
+    struct rows *rows;  /* borrowed */
+    MDB_txn *txn;       /* owned; reset between reads */
+    MDB_cursor *cursor; /* owned */
+};
+
+enum status rows_reader_new(struct rows *self, struct rows_reader **out)
+{
+    struct rows_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    reader->rows = self;
+    int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &reader->txn);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_cursor_open(reader->txn, self->dbi, &reader->cursor);
+    }
+    if (rc != MDB_SUCCESS) {
+        rows_reader_free(reader);
+        return STATUS_IO;
+    }
+    mdb_txn_reset(reader->txn);
+    *out = reader;
+    return STATUS_OK;
+}
+
+void rows_reader_free(struct rows_reader *reader)
+{
+    if (reader->cursor != NULL) {
+        mdb_cursor_close(reader->cursor);
+    }
+    if (reader->txn != NULL) {
+        mdb_txn_abort(reader->txn);
+    }
+    free(reader);
+}
+
+/*
+ * Assembles the row that begins at `chunk` (the value of its chunk 0) with the cursor on it, into
+ * `into` unless it is one chunk, and verifies it. The cursor ends on the row's last chunk.
+ */
+static enum status assemble(MDB_cursor *cursor, uint64_t rowid, MDB_val chunk, struct buf *into,
+                            struct session *out)
+{
+    const uint8_t *first = chunk.mv_data;
+    if (chunk.mv_size < ROW_HEADER_BYTES) {
+        return STATUS_CORRUPT;
+    }
+    uint64_t checksum = load_u64(first);
+    size_t image_len = load_u32(first + 8);
+    struct view image = view_of(first + ROW_HEADER_BYTES, chunk.mv_size - ROW_HEADER_BYTES);
+    if (image.len < image_len) {
+        if (image_len > SATCHEL_VALUE_BYTES_MAX + 1024) {
+            return STATUS_CORRUPT;
+        }
+        into->len = 0;
+        enum status status = buf_reserve(into, image_len);
+        if (status == STATUS_OK) {
+            status = buf_append(into, image);
+        }
+        for (unsigned n = 1; status == STATUS_OK && into->len < image_len; n++) {
+            MDB_val key;
+            uint8_t expected[ROW_KEY_BYTES];
+            row_key(expected, rowid, n);
+            int rc = mdb_cursor_get(cursor, &key, &chunk, MDB_NEXT);
+            if (rc != MDB_SUCCESS || key.mv_size != ROW_KEY_BYTES ||
+                memcmp(key.mv_data, expected, ROW_KEY_BYTES) != 0) {
+                return STATUS_CORRUPT;
+            }
+            status = buf_append(into, view_of(chunk.mv_data, chunk.mv_size));
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        image = buf_view(into);
+    }
+    if (image.len != image_len || hash64(image, rowid) != checksum ||
+        image_decode(image, out) != STATUS_OK) {
+        return STATUS_CORRUPT;
+    }
+    return STATUS_OK;
+}
+
+enum status rows_read(struct rows_reader *reader, uint64_t rowid, struct buf *into,
+                      struct session *out)
+{
+    if (mdb_txn_renew(reader->txn) != MDB_SUCCESS) {
+        return STATUS_IO;
+    }
+    enum status status = STATUS_IO;
+    if (mdb_cursor_renew(reader->txn, reader->cursor) == MDB_SUCCESS) {
+        uint8_t bytes[ROW_KEY_BYTES];
+        row_key(bytes, rowid, 0);
+        MDB_val key = {.mv_size = sizeof bytes, .mv_data = bytes};
+        MDB_val value;
+        int rc = mdb_cursor_get(reader->cursor, &key, &value, MDB_SET_KEY);
+        status = rc == MDB_SUCCESS    ? assemble(reader->cursor, rowid, value, into, out)
+                 : rc == MDB_NOTFOUND ? STATUS_NOT_FOUND
+                                      : STATUS_IO;
+    }
+    if (status == STATUS_OK &&
+        (into->ptr == NULL || out->id.ptr != into->ptr + IMAGE_HEADER_BYTES)) {
+        /* A row of one chunk was read in place; copy it out before the transaction ends. */
+        struct view image = view_of(out->id.ptr - IMAGE_HEADER_BYTES, image_bytes(out));
+        into->len = 0;
+        status = buf_append(into, image);
+        if (status == STATUS_OK) {
+            status = image_decode(buf_view(into), out);
+        }
+    }
+    mdb_txn_reset(reader->txn);
+    return status;
+}
+
+/* A cold scan through the map would fault page by page; reading the file in order is several times
+ * faster. An error here shows up in the scan as well. */
+static void warm(struct rows *self)
+{
+    uint8_t *scratch = malloc(WARM_BYTES);
+    size_t got = WARM_BYTES;
+    for (off_t at = 0; scratch != NULL && got == WARM_BYTES; at += WARM_BYTES) {
+        if (file_pread_all(self->file, self->fd, scratch, WARM_BYTES, at, &got) != STATUS_OK) {
+            break;
+        }
+    }
+    free(scratch);
+}
+
+enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg)
+{
+    warm(self);
+    struct rows_reader *reader = NULL;
+    enum status status = rows_reader_new(self, &reader);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct buf scratch = {0};
+    int rc = mdb_txn_renew(reader->txn);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_cursor_renew(reader->txn, reader->cursor);
+    }
+    MDB_val key;
+    MDB_val value;
+    for (MDB_cursor_op op = MDB_FIRST; rc == MDB_SUCCESS && status == STATUS_OK; op = MDB_NEXT) {
+        rc = mdb_cursor_get(reader->cursor, &key, &value, op);
+        if (rc != MDB_SUCCESS) {
+            break;
+        }
+        const uint8_t *bytes = key.mv_data;
+        if (key.mv_size != ROW_KEY_BYTES || load_u16(bytes + 8) != 0) {
+            status = STATUS_CORRUPT; /* a chunk without its beginning */
+        } else if (row_key_rowid(bytes) != 0) {
+            struct session session;
+            uint64_t rowid = row_key_rowid(bytes);
+            status = assemble(reader->cursor, rowid, value, &scratch, &session);
+            if (status == STATUS_CORRUPT) {
+                (void)snprintf(self->error, sizeof self->error, "row %" PRIu64 " is damaged",
+                               rowid);
+            } else if (status == STATUS_OK) {
+                status = visit(arg, rowid, &session);
+            }
+        }
+    }
+    if (status == STATUS_OK && rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
+        status = rows_status(self, rc, "scan");
+    }
+    buf_free(&scratch);
+    rows_reader_free(reader);
+    return status;
+}

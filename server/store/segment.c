@@ -1,0 +1,123 @@
+/* Names, headers and frames of journal segments; the picture is in segment.h. */
+#include "store/segment.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/hash.h"
+
+static const uint8_t segment_magic[8] = {'S', 'A', 'T', 'C', 'H', 'J', 'N', 'L'};
+static const uint32_t frame_magic = 0x31464a53; /* "SJF1" */
+
+enum { SEGMENT_FORMAT = 1, FRAME_CHECKED_BYTES = 32 };
+
+void segment_name(char out[SEGMENT_NAME_BYTES], uint64_t epoch, uint64_t number)
+{
+    (void)snprintf(out, SEGMENT_NAME_BYTES, "%010" PRIu64 "-%010" PRIu64 ".jnl", epoch, number);
+}
+
+bool segment_parse_name(const char *name, uint64_t *epoch, uint64_t *number)
+{
+    if (sscanf(name, "%" SCNu64 "-%" SCNu64, epoch, number) != 2) {
+        return false;
+    }
+    char same[SEGMENT_NAME_BYTES];
+    segment_name(same, *epoch, *number);
+    return strcmp(same, name) == 0;
+}
+
+void segment_encode_header(uint8_t out[SEGMENT_HEADER_BYTES], const struct segment_header *header)
+{
+    memset(out, 0, SEGMENT_HEADER_BYTES);
+    memcpy(out, segment_magic, sizeof segment_magic);
+    store_u32(out + 8, SEGMENT_FORMAT);
+    memcpy(out + 16, header->uuid, STORE_UUID_BYTES);
+    store_u64(out + 32, header->epoch);
+    store_u64(out + 40, header->number);
+    store_u64(out + 48, header->follows_lsn);
+    store_u64(out + 56, header->first_lsn);
+    store_u64(out + 64, hash64(view_of(out, 64), 0));
+}
+
+enum status segment_decode_header(struct view bytes, struct segment_header *out)
+{
+    if (bytes.len < SEGMENT_HEADER_BYTES ||
+        memcmp(bytes.ptr, segment_magic, sizeof segment_magic) != 0 ||
+        load_u64(bytes.ptr + 64) != hash64(view_of(bytes.ptr, 64), 0)) {
+        return STATUS_CORRUPT;
+    }
+    if (load_u32(bytes.ptr + 8) != SEGMENT_FORMAT || load_u32(bytes.ptr + 12) != 0) {
+        return STATUS_UNSUPPORTED;
+    }
+    memcpy(out->uuid, bytes.ptr + 16, STORE_UUID_BYTES);
+    out->epoch = load_u64(bytes.ptr + 32);
+    out->number = load_u64(bytes.ptr + 40);
+    out->follows_lsn = load_u64(bytes.ptr + 48);
+    out->first_lsn = load_u64(bytes.ptr + 56);
+    return STATUS_OK;
+}
+
+uint64_t segment_seed(const struct segment_header *header)
+{
+    return hash64(view_of(header->uuid, STORE_UUID_BYTES), header->epoch ^ header->number << 40);
+}
+
+static uint64_t frame_checksum(const uint8_t *at, struct view records, uint64_t seed)
+{
+    return hash64(records, hash64(view_of(at, FRAME_CHECKED_BYTES), seed));
+}
+
+void frame_seal(uint8_t *at, const struct frame *frame, uint64_t seed)
+{
+    store_u32(at, frame_magic);
+    store_u32(at + 4, (uint32_t)frame->records.len);
+    store_u64(at + 8, frame->first_lsn);
+    store_u64(at + 16, frame->durable_lsn);
+    store_u32(at + 24, frame->count);
+    store_u32(at + 28, 0);
+    store_u64(at + FRAME_CHECKED_BYTES, frame_checksum(at, frame->records, seed));
+}
+
+/* Reads a whole frame from the front of `bytes`, whatever its lsn; false when there is none. */
+static bool frame_read(struct view bytes, uint64_t seed, struct frame *out)
+{
+    const uint8_t *at = bytes.ptr;
+    if (bytes.len < FRAME_HEADER_BYTES || load_u32(at) != frame_magic || load_u32(at + 28) != 0 ||
+        load_u32(at + 4) > bytes.len - FRAME_HEADER_BYTES) {
+        return false;
+    }
+    *out = (struct frame){
+        .first_lsn = load_u64(at + 8),
+        .durable_lsn = load_u64(at + 16),
+        .count = load_u32(at + 24),
+        .records = view_of(at + FRAME_HEADER_BYTES, load_u32(at + 4)),
+    };
+    return load_u64(at + FRAME_CHECKED_BYTES) == frame_checksum(at, out->records, seed);
+}
+
+enum status frame_next(struct view *rest, uint64_t seed, uint64_t expected_lsn, struct frame *out)
+{
+    if (!frame_read(*rest, seed, out) || out->first_lsn != expected_lsn) {
+        return STATUS_END;
+    }
+    size_t len = FRAME_HEADER_BYTES + out->records.len;
+    *rest = view_of(rest->ptr + len, rest->len - len);
+    return STATUS_OK;
+}
+
+bool frame_proves_durable(struct view rest, uint64_t seed, uint64_t lsn)
+{
+    struct frame frame;
+    while (rest.len >= FRAME_HEADER_BYTES) {
+        const uint8_t *found = memmem(rest.ptr, rest.len, &frame_magic, sizeof frame_magic);
+        if (found == NULL) {
+            return false;
+        }
+        rest = view_of(found, rest.len - (size_t)(found - rest.ptr));
+        if (frame_read(rest, seed, &frame) && frame.durable_lsn >= lsn) {
+            return true;
+        }
+        rest = view_of(rest.ptr + 1, rest.len - 1);
+    }
+    return false;
+}

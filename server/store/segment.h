@@ -1,0 +1,74 @@
+/*
+ * Journal segments: files `journal/<epoch>-<number>.jnl` of a header and frames.
+ *
+ *     header, 72 bytes:   | "SATCHJNL" | format u32 = 1 | reserved u32 | store uuid 16 | epoch u64
+ * | | number u64 | follows lsn u64 | first lsn u64 | XXH3-64 of the 64 before | frame header, 40:
+ * | "SJF1" u32 | bytes u32 | first lsn u64 | durable lsn u64 | count u32 | | reserved u32 | XXH3-64
+ * of the 32 bytes before and the records | frame:              | frame header | records (record.h),
+ * `bytes` in all |
+ *
+ * Frames stand without gaps and their lsns continue each other. A frame's checksum is seeded with
+ * epoch, number and uuid, so bytes left over from a file that was recycled never pass for a frame:
+ * the first thing that is not a whole, continuing frame is the end.
+ *
+ * Is that end a torn tail (the process died while writing what it had not acknowledged) or damage?
+ * Each frame says what was durable when it was written: if any whole frame behind the end knew the
+ * missing lsn to be durable, it is damage.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/status.h"
+
+enum {
+    SEGMENT_HEADER_BYTES = 72,
+    FRAME_HEADER_BYTES = 40,
+    STORE_UUID_BYTES = 16,
+    SEGMENT_NAME_BYTES = 48,
+};
+
+struct segment_header {
+    uint8_t uuid[STORE_UUID_BYTES]; /* of the store the segment belongs to */
+    uint64_t epoch;                 /* grows with every start of the store */
+    uint64_t number;                /* grows by one within an epoch */
+    uint64_t follows_lsn;           /* the last change before this segment: first_lsn - 1 within an
+                                       epoch; at its start what recovery found, before the gap */
+    uint64_t first_lsn;             /* of the first frame */
+};
+
+/** Writes "<epoch>-<number>.jnl" with fixed-width numbers, so that names sort. */
+void segment_name(char out[SEGMENT_NAME_BYTES], uint64_t epoch, uint64_t number);
+
+/** Reads such a name; false when it is none. */
+bool segment_parse_name(const char *name, uint64_t *epoch, uint64_t *number);
+
+void segment_encode_header(uint8_t out[SEGMENT_HEADER_BYTES], const struct segment_header *header);
+
+/** OK; CORRUPT: not a segment, or damaged; UNSUPPORTED: another format. */
+enum status segment_decode_header(struct view bytes, struct segment_header *out) MUST_CHECK;
+
+/** The seed of this segment's frame checksums. */
+uint64_t segment_seed(const struct segment_header *header);
+
+struct frame {
+    uint64_t first_lsn;
+    uint64_t durable_lsn; /* everything up to it was durable when the frame was written */
+    uint32_t count;
+    struct view records; /* borrowed */
+};
+
+/** Fills the header in front of the records, which stand in place behind it and are all of
+ *  frame->records; the other members go into the header. */
+void frame_seal(uint8_t *at, const struct frame *frame, uint64_t seed);
+
+/** Takes the next frame off the front of `*rest`: OK, or END when what is there is not a whole
+ * frame that starts with `expected_lsn`. Its records are not looked at. */
+enum status frame_next(struct view *rest, uint64_t seed, uint64_t expected_lsn,
+                       struct frame *out) MUST_CHECK;
+
+/** True when somewhere in `rest` stands a whole frame that knew `lsn` to be durable. */
+bool frame_proves_durable(struct view rest, uint64_t seed, uint64_t lsn);

@@ -1,0 +1,288 @@
+/*
+ * The store's life: opening, the keeper thread (recovery, then checkpoints), closing.
+ *
+ * Lock order: shards in ascending index, then the journal's buffer lock or the loader's queue lock;
+ * the keeper's lock is taken alone. No lock is held during I/O.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "store/data_dir.h"
+#include "store/store_private.h"
+
+#define METRIC_OWNER struct store_metrics
+METRIC_TABLE(store_metrics, STORE_METRICS)
+
+/* ---- Events --------------------------------------------------------------------------------- */
+
+void store_fail(struct store *self, const char *why)
+{
+    /* Release is not needed for the state itself; the exchange makes one caller the first. */
+    if (atomic_exchange(&self->state, STORE_FAILED) != STORE_FAILED) {
+        self->deps.events.failed(self->deps.events.arg, why);
+    }
+}
+
+void store_on_journal_failed(void *arg, const char *why)
+{
+    store_fail(arg, why);
+}
+
+void store_want_checkpoint(struct store *self)
+{
+    (void)pthread_mutex_lock(&self->keeper_lock);
+    self->checkpoint_due = true;
+    (void)pthread_cond_signal(&self->keeper_wake);
+    (void)pthread_mutex_unlock(&self->keeper_lock);
+}
+
+void store_on_flushed(void *arg)
+{
+    struct store *self = arg;
+    self->deps.events.durable(self->deps.events.arg);
+    uint64_t since = journal_total_bytes(self->journal) -
+                     atomic_load_explicit(&self->checkpointed_bytes, memory_order_relaxed);
+    if (since >= self->options.checkpoint_bytes) {
+        store_want_checkpoint(self);
+    }
+}
+
+/* ---- The keeper ----------------------------------------------------------------------------- */
+
+static bool has_changes(struct store *self)
+{
+    for (unsigned i = 0; i < TABLE_SHARDS; i++) {
+        struct shard *shard = &self->table.shards[i];
+        shard_lock(shard);
+        uint32_t dirty = shard->dirty.count;
+        shard_unlock(shard);
+        if (dirty != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Waits until a checkpoint is due; false when the store closes. */
+static bool wait_for_work(struct store *self)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(self->options.checkpoint_ms / 1000);
+    until.tv_nsec += (long)(self->options.checkpoint_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    (void)pthread_mutex_lock(&self->keeper_lock);
+    while (!self->stopping && !self->checkpoint_due &&
+           pthread_cond_timedwait(&self->keeper_wake, &self->keeper_lock, &until) != ETIMEDOUT) {
+    }
+    self->checkpoint_due = false;
+    bool stopping = self->stopping;
+    (void)pthread_mutex_unlock(&self->keeper_lock);
+    return !stopping;
+}
+
+static enum status checkpoint_if_changed(struct store *self, char *errmsg, size_t errmsg_bytes)
+{
+    if (store_state(self) != STORE_SERVING) {
+        return STATUS_IO;
+    }
+    /* The first checkpoint also covers, and so removes, the journal of earlier epochs. */
+    if (self->old.count == 0 && !has_changes(self)) {
+        return STATUS_OK;
+    }
+    enum status status = store_checkpoint(self, errmsg, errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = journal_files_remove(&self->old);
+        if (status != STATUS_OK) {
+            (void)snprintf(errmsg, errmsg_bytes,
+                           "cannot remove the journal of an earlier epoch: %s", strerror(errno));
+        }
+    }
+    return status;
+}
+
+static void *keeper_run(void *arg)
+{
+    struct store *self = arg;
+    char why[512] = "out of memory";
+    (void)pthread_setname_np(pthread_self(), "checkpoint");
+    enum status status = store_recover(self, why, sizeof why);
+    if (status == STATUS_OK) {
+        /* Release: a worker that sees SERVING sees the table, the journal and the loader. */
+        atomic_store_explicit(&self->state, STORE_SERVING, memory_order_release);
+        self->deps.events.ready(self->deps.events.arg);
+    }
+    bool serving = status == STATUS_OK;
+    while (serving) {
+        serving = wait_for_work(self);
+        status = checkpoint_if_changed(self, why, sizeof why); /* also the final one */
+        serving = serving && status == STATUS_OK;
+    }
+    self->last_status = status;
+    if (status != STATUS_OK) {
+        store_fail(self, why);
+    }
+    return NULL;
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------- */
+
+static void store_free(struct store *self)
+{
+    if (self->rows != NULL) {
+        rows_close(self->rows);
+    }
+    journal_files_free(&self->old);
+    table_close(&self->table);
+    (void)pthread_mutex_destroy(&self->keeper_lock);
+    (void)pthread_cond_destroy(&self->keeper_wake);
+    free((void *)(uintptr_t)self->options.data_dir);
+    free(self->journal_dir);
+    free(self->run_dir);
+    free(self);
+}
+
+/* Directories, data file, lock and environment: what can be refused before serving starts. */
+static enum status open_files(struct store *self, const struct store_options *options, char *errmsg,
+                              size_t errmsg_bytes)
+{
+    self->options.data_dir = strdup(options->data_dir);
+    if (self->options.data_dir == NULL ||
+        asprintf(&self->journal_dir, "%s/journal", options->data_dir) < 0) {
+        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    enum status status = dir_make(self->journal_dir, errmsg, errmsg_bytes);
+    if (status == STATUS_OK && options->run_dir == NULL) {
+        status = dir_make_private(&self->run_dir, errmsg, errmsg_bytes);
+    } else if (status == STATUS_OK) {
+        self->run_dir = strdup(options->run_dir);
+        status = self->run_dir == NULL ? STATUS_NO_MEMORY
+                                       : dir_make(self->run_dir, errmsg, errmsg_bytes);
+    }
+    char *path = NULL;
+    if (status == STATUS_OK) {
+        status = data_file_find(options->data_dir, self->journal_dir, self->deps.file, &path,
+                                errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        struct rows_options rows = {.path = path,
+                                    .run_dir = self->run_dir,
+                                    .map_bytes = options->map_bytes,
+                                    .file = self->deps.file};
+        status = rows_open(&rows, &self->rows, errmsg, errmsg_bytes);
+    }
+    free(path);
+    return status;
+}
+
+enum status store_open(const struct store_options *options, const struct store_deps *deps,
+                       struct store **out, char *errmsg, size_t errmsg_bytes)
+{
+    struct store *self = calloc(1, sizeof *self);
+    if (self == NULL || table_init(&self->table, 0) != STATUS_OK) {
+        free(self);
+        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    self->options = *options;
+    self->options.data_dir = NULL; /* until it is ours */
+    self->options.run_dir = NULL;  /* see run_dir */
+    self->deps = *deps;
+    atomic_init(&self->state, STORE_LOADING);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&self->keeper_wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_mutex_init(&self->keeper_lock, NULL);
+    metric_set(&self->metrics.memory_max, (int64_t)options->memory_bytes);
+
+    enum status status = open_files(self, options, errmsg, errmsg_bytes);
+    if (status == STATUS_OK && pthread_create(&self->keeper, NULL, keeper_run, self) != 0) {
+        (void)snprintf(errmsg, errmsg_bytes, "cannot start the checkpoint thread");
+        status = STATUS_NO_MEMORY;
+    }
+    if (status != STATUS_OK) {
+        store_free(self);
+        return status;
+    }
+    *out = self;
+    return STATUS_OK;
+}
+
+enum status store_close(struct store *self)
+{
+    (void)pthread_mutex_lock(&self->keeper_lock);
+    self->stopping = true;
+    (void)pthread_cond_signal(&self->keeper_wake);
+    (void)pthread_mutex_unlock(&self->keeper_lock);
+    (void)pthread_join(self->keeper, NULL);
+    enum status status = self->last_status;
+    if (self->loader != NULL) {
+        loader_stop(self->loader);
+    }
+    if (self->journal != NULL) {
+        enum status closed = journal_close(self->journal);
+        status = status == STATUS_OK ? closed : status;
+    }
+    store_free(self);
+    return status;
+}
+
+enum store_state store_state(const struct store *self)
+{
+    /* Acquire: pairs with the keeper's release when recovery is done. */
+    return (enum store_state)atomic_load_explicit(&self->state, memory_order_acquire);
+}
+
+/* ---- Metrics -------------------------------------------------------------------------------- */
+
+static void refresh(void *arg)
+{
+    struct store *self = arg;
+    int64_t live = 0;
+    int64_t dirty = 0;
+    uint64_t memory = 0;
+    for (unsigned i = 0; i < TABLE_SHARDS; i++) {
+        struct shard *shard = &self->table.shards[i];
+        shard_lock(shard);
+        live += shard->live;
+        dirty += shard->dirty.count;
+        memory += shard_footprint(shard);
+        shard_unlock(shard);
+    }
+    metric_set(&self->metrics.sessions, live);
+    metric_set(&self->metrics.dirty, dirty);
+    metric_set(&self->metrics.memory, (int64_t)memory);
+    metric_set(&self->metrics.file_bytes, (int64_t)rows_file_bytes(self->rows));
+    if (store_state(self) == STORE_SERVING) {
+        metric_set(&self->metrics.undurable, (int64_t)journal_undurable_bytes(self->journal));
+        metric_set(&self->metrics.durable_lsn, (int64_t)journal_durable_lsn(self->journal));
+    }
+}
+
+enum status store_register_metrics(struct store *self, struct metric_registry *registry)
+{
+    enum status status = metric_register(registry, (struct metric_set){
+                                                       .table = &store_metrics_table,
+                                                       .values = &self->metrics,
+                                                       .refresh = refresh,
+                                                       .refresh_arg = self,
+                                                   });
+    if (status == STATUS_OK) {
+        status = metric_register(registry, (struct metric_set){
+                                               .table = &journal_metrics_table,
+                                               .values = &self->journal_metrics,
+                                           });
+    }
+    return status;
+}

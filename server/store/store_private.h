@@ -1,0 +1,83 @@
+/* The store's members, for the files of this folder. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/journal.h"
+#include "store/journal_files.h"
+#include "store/loader.h"
+#include "store/rows.h"
+#include "store/store.h"
+#include "store/table.h"
+
+#define STORE_METRICS(X)                                                                           \
+    X(gauge, sessions, "satchel_sessions", "", "Sessions in the store.")                           \
+    X(gauge, dirty, "satchel_dirty_sessions", "", "Sessions changed since the last checkpoint.")   \
+    X(gauge, memory, "satchel_memory_bytes", "", "Memory of sessions and index.")                  \
+    X(gauge, memory_max, "satchel_memory_limit_bytes", "", "The budget for it.")                   \
+    X(gauge, undurable, "satchel_journal_undurable_bytes", "",                                     \
+      "Bytes of changes that are not on stable storage yet.")                                      \
+    X(gauge, durable_lsn, "satchel_durable_lsn", "", "Number of the last durable change.")         \
+    X(gauge, applied_lsn, "satchel_applied_lsn", "", "Number up to which LMDB has all changes.")   \
+    X(gauge, file_bytes, "satchel_data_file_bytes", "", "Size of the LMDB data file.")             \
+    X(counter, expired, "satchel_expired_sessions_total", "", "Sessions reclaimed after expiry.")  \
+    X(counter, evicted, "satchel_evicted_values_total", "", "Values that left memory.")            \
+    X(counter, loaded, "satchel_loaded_values_total", "", "Values read back from LMDB.")           \
+    X(counter, busy, "satchel_store_busy_total", "", "Changes refused with BUSY.")                 \
+    X(counter, checkpoints, "satchel_checkpoints_total", "", "Checkpoints written.")               \
+    X(counter, rows_written, "satchel_checkpoint_rows_total", "", "Rows written and deleted.")     \
+    X(histogram, checkpoint_seconds, "satchel_checkpoint_seconds", "", "Time of one checkpoint.")
+METRIC_STRUCT(store_metrics, STORE_METRICS)
+METRIC_TABLE_DECLARE(store_metrics)
+
+struct store {
+    struct store_options options; /* immutable; strings are owned */
+    struct store_deps deps;       /* immutable */
+    char *journal_dir;            /* owned, immutable */
+    char *run_dir;                /* owned, immutable */
+    struct rows_meta meta;        /* recovery, then checkpoint thread */
+    struct rows *rows;            /* owned; set before threads start */
+    struct journal *journal;      /* owned; set before the state is SERVING */
+    struct loader *loader;        /* owned; likewise */
+    struct table table;
+    struct store_metrics metrics;
+    struct journal_metrics journal_metrics;
+
+    _Atomic int state;        /* enum store_state; release when recovery has filled the table */
+    _Atomic bool over_budget; /* memory is full of what cannot leave it: changes are BUSY */
+
+    pthread_t keeper; /* the checkpoint thread: recovery, then checkpoints */
+    pthread_mutex_t keeper_lock;
+    pthread_cond_t keeper_wake;
+    bool stopping;                       /* guarded by keeper_lock */
+    bool checkpoint_due;                 /* guarded by keeper_lock */
+    enum status last_status;             /* of the keeper; read after it was joined */
+    _Atomic uint64_t checkpointed_bytes; /* journal_total_bytes when the last checkpoint began */
+
+    struct journal_files old; /* segments of earlier epochs; keeper thread */
+
+    unsigned sweep_shard; /* where store_sweep goes on; its thread only */
+};
+
+/** Rebuilds the table from rows and journal and opens the journal for this epoch. Keeper thread. */
+enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
+/** Writes all changes so far to LMDB and lets the journal go that they were in. Keeper thread. */
+enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
+/* The journal's events; `arg` is the store. Journal thread. */
+void store_on_flushed(void *arg);
+void store_on_journal_failed(void *arg, const char *why);
+
+/** Makes the keeper write a checkpoint now. Any thread. */
+void store_want_checkpoint(struct store *self);
+
+/** Tells the owner, once, that nothing may be acknowledged any more. Any thread. */
+void store_fail(struct store *self, const char *why);
+
+/** The lsn a reply about this entry has to wait for. The shard is locked. */
+static inline uint64_t entry_gate(const struct shard *shard, const struct entry *entry)
+{
+    return entry->touched && shard->touch_lsn > entry->version ? shard->touch_lsn : entry->version;
+}
