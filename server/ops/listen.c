@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,8 +33,12 @@ static enum status split_address(const char *address, char host[static HOST_BYTE
     memcpy(host, address, host_len);
     host[host_len] = '\0';
     *port = colon + 1;
+    /* getaddrinfo() would cut a larger number to 16 bits and listen somewhere else. */
     size_t digits = strspn(*port, "0123456789");
-    return digits >= 1 && digits <= 5 && (*port)[digits] == '\0' ? STATUS_OK : STATUS_INVALID;
+    return digits >= 1 && digits <= 5 && (*port)[digits] == '\0' &&
+                   strtoul(*port, NULL, 10) <= UINT16_MAX
+               ? STATUS_OK
+               : STATUS_INVALID;
 }
 
 /* A listening socket at one address, or -1 with errno. */

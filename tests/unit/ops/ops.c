@@ -1,0 +1,198 @@
+/* The pages, as a load balancer, an operator and Prometheus see them. */
+#include "ops/ops.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "unit/ops/exposition.h"
+#include "unit/ops/loop_client.h"
+
+#define WORK_METRICS(X)                                                                            \
+    X(counter, gets, "satchel_requests_total", "op=\"get\"", "Requests.")                          \
+    X(counter, sets, "satchel_requests_total", "op=\"set\"", "Requests.")                          \
+    X(gauge, sessions, "satchel_sessions", "", "Sessions that are kept.")                          \
+    X(histogram, seconds, "satchel_request_duration_seconds", "", "Time of requests.")
+METRIC_STRUCT(work_metrics, WORK_METRICS)
+#define METRIC_OWNER struct work_metrics
+METRIC_TABLE(work_metrics, WORK_METRICS)
+#undef METRIC_OWNER
+
+static struct event_base *base;
+static struct metric_registry registry;
+static struct work_metrics work[2];
+static struct ops *ops;
+static const char *why_not_ready; /* NULL: ready */
+
+static bool ready(void *arg, char *why, size_t why_bytes)
+{
+    cr_assert(eq(ptr, arg, &work));
+    if (why_not_ready != NULL) {
+        (void)snprintf(why, why_bytes, "%s", why_not_ready);
+    }
+    return why_not_ready == NULL;
+}
+
+static void start(void)
+{
+    char errmsg[200] = "";
+    base = event_base_new();
+    for (int i = 0; i < 2; i++) {
+        cr_assert(eq(int,
+                     metric_register(&registry, (struct metric_set){&work_metrics_table, &work[i]}),
+                     STATUS_OK));
+    }
+    cr_assert(eq(int,
+                 ops_start(&(struct ops_options){.listen = "127.0.0.1:0"}, base, &registry,
+                           &(struct ops_callbacks){.ready = ready, .arg = &work}, &ops, errmsg,
+                           sizeof errmsg),
+                 STATUS_OK),
+              "%s", errmsg);
+    cr_assert(eq(int, ops_register_metrics(ops, &registry), STATUS_OK));
+}
+
+static void stop(void)
+{
+    ops_stop(ops);
+    event_base_free(base);
+}
+
+static char *get(const char *path)
+{
+    char request[200];
+    (void)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: satchel\r\n\r\n", path);
+    return client_request(base, ops_port(ops), request);
+}
+
+static void expect(const char *path, int code, const char *body)
+{
+    char *answer = get(path);
+    char *content_type = header_of(answer, "Content-Type");
+    char *cache_control = header_of(answer, "Cache-Control");
+    cr_assert(eq(int, atoi(answer + strlen("HTTP/1.1 ")), code), "%s", answer);
+    cr_assert(eq(str, (char *)body_of(answer), (char *)body));
+    cr_assert(eq(str, content_type, "text/plain; charset=utf-8"));
+    cr_assert(eq(str, cache_control, "no-store"));
+    free(content_type);
+    free(cache_control);
+    free(answer);
+}
+
+Test(ops, livez_is_ok_whether_ready_or_not)
+{
+    start();
+    expect("/livez", 200, "alive\n");
+    why_not_ready = "loading";
+    expect("/livez", 200, "alive\n");
+    stop();
+}
+
+Test(ops, readyz_says_why_not)
+{
+    start();
+    expect("/readyz", 200, "ready\n");
+    why_not_ready = "still reading its data";
+    expect("/readyz", 503, "not ready: still reading its data\n");
+    why_not_ready = NULL;
+    expect("/readyz?verbose", 200, "ready\n");
+    stop();
+}
+
+Test(ops, any_other_path_lists_those_that_exist)
+{
+    static const char *const paths[] = {"/", "/live", "/livezz", "/livez/", "/LIVEZ", "/%6civez"};
+    start();
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        expect(paths[i], 404, "not found; there are:\n/livez\n/readyz\n/metrics\n");
+    }
+    stop();
+}
+
+Test(ops, metrics_are_complete_and_pass_promtool)
+{
+    static const char *const samples[] = {
+        "\nsatchel_requests_total{op=\"get\"} 5\n",
+        "\nsatchel_requests_total{op=\"set\"} 0\n",
+        "\nsatchel_sessions 41\n",
+        "\nsatchel_request_duration_seconds_count 2\n",
+        "\nsatchel_ops_requests_total 1\n",
+        "\nsatchel_ops_connections 1\n",
+        "\nprocess_cpu_seconds_total ",
+        "\nprocess_resident_memory_bytes ",
+        "\nprocess_open_fds ",
+        "\nprocess_start_time_seconds ",
+        "\nsatchel_build_info{version=\"" SATCHEL_VERSION_TEXT "\"} 1\n",
+    };
+    start();
+    metric_add(&work[0].gets, 2);
+    metric_add(&work[1].gets, 3);
+    metric_set(&work[0].sessions, 41);
+    metric_observe_ns(&work[0].seconds, 1000);
+    metric_observe_ns(&work[1].seconds, 1000000);
+    free(get("/livez"));
+    char *answer = get("/metrics");
+    char *content_type = header_of(answer, "Content-Type");
+    cr_assert(eq(str, content_type, "text/plain; version=0.0.4; charset=utf-8"));
+    const char *text = body_of(answer);
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        cr_assert_not_null(strstr(text, samples[i]), "missing: %s in %s", samples[i], text);
+    }
+    cr_assert(eq(uint, check_exposition(text), 1));
+    check_with_promtool(text);
+    free(content_type);
+    free(answer);
+    stop();
+}
+
+Test(ops, a_port_in_use_is_one_clear_line)
+{
+    char errmsg[200] = "";
+    char listen[40];
+    struct ops *second = NULL;
+    start();
+    (void)snprintf(listen, sizeof listen, "127.0.0.1:%u", ops_port(ops));
+    cr_assert(eq(int,
+                 ops_start(&(struct ops_options){.listen = listen}, base, &registry,
+                           &(struct ops_callbacks){0}, &second, errmsg, sizeof errmsg),
+                 STATUS_EXISTS));
+    cr_assert_null(second);
+    cr_assert_not_null(strstr(errmsg, "is in use by another process"), "%s", errmsg);
+    stop();
+}
+
+Test(ops, without_an_address_there_is_no_server)
+{
+    static const char *const off[] = {NULL, ""};
+    base = event_base_new();
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        char errmsg[200] = "";
+        ops = (struct ops *)&errmsg; /* must be overwritten */
+        cr_assert(eq(int,
+                     ops_start(&(struct ops_options){.listen = off[i]}, base, &registry,
+                               &(struct ops_callbacks){0}, &ops, errmsg, sizeof errmsg),
+                     STATUS_OK));
+        cr_assert_null(ops);
+        cr_assert(eq(uint, ops_port(ops), 0));
+        cr_assert(eq(int, ops_register_metrics(ops, &registry), STATUS_OK));
+        cr_assert(eq(sz, registry.count, 0));
+        ops_stop(ops);
+    }
+    event_base_free(base);
+}
+
+Test(ops, its_option_names_the_default_address)
+{
+    struct ops_options options;
+    struct option_group group = {"Ops", ops_option_descs, ops_option_count, &options};
+    char *argv[] = {"satcheld", NULL};
+    const char *seen;
+    char errmsg[200] = "";
+    cr_assert(eq(int, option_parse(&group, 1, 1, argv, secure_getenv, &seen, errmsg, sizeof errmsg),
+                 STATUS_OK),
+              "%s", errmsg);
+    cr_assert(eq(str, (char *)options.listen, "127.0.0.1:7402"));
+}
