@@ -5,15 +5,23 @@
  * part, `satchel_async_…`, in libsatchel-async). Both speak the native protocol.
  *
  *     struct satchel *store = NULL;
- *     if (satchel_open(&(struct satchel_options){.server = "127.0.0.1:7401"}, &store) !=
- * SATCHEL_OK) … struct satchel_result result = {0}; enum satchel_status status = satchel_get(store,
- * satchel_text("cart:42"), NULL, &result); … satchel_result_free(&result); satchel_close(store);
+ *     struct satchel_result cart = {0};
+ *     if (satchel_open(&(struct satchel_options){.server = "127.0.0.1:7401"}, &store) == SATCHEL_OK
+ *         && satchel_get(store, satchel_text("cart:42"), NULL, &cart) == SATCHEL_OK) {
+ *         fwrite(cart.content.ptr, 1, cart.content.len, stdout);
+ *     }
+ *     satchel_result_free(&cart);
+ *     satchel_close(store);
  *
  * Statuses are those of <satchel/protocol.h>. A call retries by itself exactly where the status'
  * retry class allows it: RETRY_SAME and RETRY_OTHER until the deadline, with jittered exponential
- * backoff; MAYBE_APPLIED only for requests that may be repeated without harm (GET, PING, STATS,
- * SCAN, SET without condition, DELETE without condition, TOUCH; a conditional change, and a PATCH
- * with an INCREMENT, is never repeated once it may have been applied).
+ * backoff; MAYBE_APPLIED only for requests that may be repeated without harm: GET, PING, STATS,
+ * SCAN, and without condition SET, DELETE, TOUCH and a PATCH without INCREMENT. A conditional
+ * change, and a PATCH with an INCREMENT, is never repeated once it may have been applied. (So a
+ * DELETE that was repeated can answer NOT_FOUND although it removed the session itself.)
+ *
+ * Requests that were never sent completely are repeated always: a connection that the server has
+ * closed meanwhile is not an error. After a fork(2) a client belongs to the parent alone.
  */
 #pragma once
 
@@ -26,6 +34,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* What follows is all that the libraries export. */
+#pragma GCC visibility push(default)
 
 /** Bytes that somebody else owns. `ptr` may be NULL when `len` is 0. */
 struct satchel_bytes {
@@ -53,12 +64,13 @@ struct satchel;
 
 /** How to connect. A zeroed member means the default in brackets. Strings are copied. */
 struct satchel_options {
-    const char *server;       /* "HOST:PORT"; HOST may resolve to several addresses, all are tried
+    const char *server;       /* "HOST:PORT", "HOST" or "[IPV6]:PORT"; HOST may resolve to several
+                                 addresses, all are tried
                                  [$SATCHEL_SERVER, else "127.0.0.1:7401"] */
     const char *token;        /* shared secret [none] */
     const char *client_name;  /* shown in the server's log ["libsatchel"] */
     uint64_t deadline_ms;     /* for one call with all its retries [2000] */
-    uint64_t connect_ms;      /* for one connection attempt with HELLO [500] */
+    uint64_t connect_ms;      /* for connecting to one address, with HELLO [500] */
     unsigned connections_max; /* in the pool; a call waits for a free one [8] */
 };
 
@@ -144,9 +156,16 @@ struct satchel_op {
     int64_t delta;              /* INCREMENT */
 };
 
+/**
+ * What was wrong in this thread's last blocking call, in words ("cannot connect to 127.0.0.1:7401:
+ * connection refused"); "" after OK. Never NULL; valid until this thread's next blocking call.
+ */
+const char *satchel_last_message(void);
+
 /*
- * Each call returns the status of the last attempt; `result` may be NULL. `options` may be NULL.
- * Ids are 1 to 512 bytes of any kind. Any thread.
+ * Each call returns the status of the last attempt, except that "nothing happened" (UNREACHABLE,
+ * BUSY, …) never follows an attempt that may have been applied: then that one's status is returned.
+ * `result` may be NULL. `options` may be NULL. Ids are 1 to 512 bytes of any kind. Any thread.
  */
 
 /** Reads a session. NOT_FOUND: there is none (it may have expired). */
@@ -222,8 +241,9 @@ typedef enum satchel_update_action (*satchel_update_fn)(void *arg, const struct 
 /**
  * Reads a session, lets `change` make its new content, writes that on condition that nobody else
  * wrote meanwhile, and starts over when somebody did, until the deadline. For blobs; times come
- * from `options` (keep_ttl is implied when options give none), condition must be ALWAYS. OK also
- * when the callback left it alone. CONDITION_FAILED: still conflicting at the deadline.
+ * from `options` (keep_ttl is implied when options give none), and so does the owner (which stays
+ * when options give none); condition must be ALWAYS. OK also when the callback left it alone.
+ * CONDITION_FAILED: still conflicting at the deadline.
  */
 enum satchel_status satchel_update(struct satchel *self, struct satchel_bytes id,
                                    satchel_update_fn change, void *arg,
@@ -248,14 +268,18 @@ enum satchel_status satchel_async_open(struct event_base *base,
  * called from inside a callback of this client. */
 void satchel_async_close(struct satchel_async *self);
 
-/** Called exactly once a request on the loop's thread, never before the requesting call returned.
- *  `result` is valid during the call; copy what is needed. */
+/** Called exactly once a request on the loop's thread, never before the requesting call returned
+ *  (except with NO_MEMORY when there is not even memory to remember the request).
+ *  `result` is never NULL and valid during the call; copy what is needed. */
 typedef void (*satchel_async_fn)(void *arg, enum satchel_status status,
                                  const struct satchel_result *result);
 
 /*
  * Each starts one request: arguments are copied before it returns, and the answer comes by `done`
- * (also when the request is refused locally). Deadlines and retries as in the blocking calls.
+ * (also when the request is refused locally). Deadlines and retries as in the blocking calls. While
+ * there is no connection, or too many requests are unanswered, requests wait in the client, up to
+ * 16,384 of them or 64 MiB; one more is answered BUSY. At its deadline a request that was never
+ * sent is answered with what kept it (UNREACHABLE, LOADING, BUSY), one that was with TIMED_OUT.
  */
 void satchel_async_get(struct satchel_async *self, struct satchel_bytes id,
                        const struct satchel_command_options *options, satchel_async_fn done,
@@ -274,6 +298,8 @@ void satchel_async_patch(struct satchel_async *self, struct satchel_bytes id,
                          const struct satchel_command_options *options, satchel_async_fn done,
                          void *arg);
 void satchel_async_ping(struct satchel_async *self, satchel_async_fn done, void *arg);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
