@@ -178,7 +178,8 @@ static void send_own(struct conn *self)
         if (taken != 0) {
             self->gave_ms = self->worker->now_ms;
         }
-        /* Moving the rest only when less than half remains keeps the copying linear. */
+        /* Moving the rest only when less than half remains keeps the copying linear, for a buffer
+         * that is at most twice as long as what is unsent. */
         if (self->out_sent > self->out.len / 2) {
             buf_consume(&self->out, self->out_sent);
             self->out_sent = 0;
