@@ -129,6 +129,7 @@ Test(life, a_paused_connection_is_not_closed_as_stalled)
     fixture_await_metric(&self, received_bytes, "", arrived + 1);
     fixture_pass_ms(&self, 1000);
     client_expect_end(stalled);
+    await_count(&self.closed, 1);
     cr_assert(eq(uint, self.closed, 1));
 
     /* Resumed, it has its full time again. */
@@ -169,7 +170,7 @@ Test(life, closing_in_opened_sends_the_last_words)
     int client = client_connect(&self);
     client_expect_frame(client, "goodbye");
     client_expect_end(client);
-    cr_assert(eq(u64, fixture_metric(&self, closed_total, "reason=\"protocol\""), 1));
+    fixture_await_metric(&self, closed_total, "reason=\"protocol\"", 1);
     (void)close(client);
     fixture_stop(&self);
 }
@@ -202,7 +203,7 @@ Test(life, closing_in_received_sends_the_last_words_although_more_was_coming)
     client_expect_frame(client, "what was that?");
     client_expect_frame(client, "I am leaving");
     client_expect_end(client);
-    cr_assert(eq(u64, fixture_metric(&self, closed_total, "reason=\"protocol\""), 1));
+    fixture_await_metric(&self, closed_total, "reason=\"protocol\"", 1);
     (void)close(client);
     fixture_stop(&self);
 }

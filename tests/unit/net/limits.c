@@ -101,7 +101,7 @@ Test(limits, a_reader_that_has_stopped_is_closed_after_its_time)
     cr_assert(eq(u64, fixture_metric(&self, closed_total, NULL), 0));
     fixture_pass_ms(&self, 2 * (int64_t)self.options.stall_ms);
     fixture_await_metric(&self, closed_total, "reason=\"stalled\"", 1);
-    cr_assert(eq(uint, self.closed, 1));
+    await_count(&self.closed, 1);
     (void)close(client);
     fixture_stop(&self);
 }
@@ -124,7 +124,7 @@ Test(limits, half_a_request_is_closed_after_its_time_and_idle_connections_live_o
 
     fixture_pass_ms(&self, 2 * (int64_t)self.options.stall_ms);
     client_expect_end(half);
-    cr_assert(eq(u64, fixture_metric(&self, closed_total, "reason=\"stalled\""), 1));
+    fixture_await_metric(&self, closed_total, "reason=\"stalled\"", 1);
     client_send_frame(idle, "still here");
     client_expect_frame(idle, "still here");
     client_send_frame(used, "so am I");
@@ -150,7 +150,7 @@ Test(limits, connections_over_the_maximum_are_closed_at_once_until_one_leaves)
         client_expect_end(refused);
         (void)close(refused);
     }
-    cr_assert(eq(u64, fixture_metric(&self, "satchel_net_connections_refused_total", ""), 20));
+    fixture_await_metric(&self, "satchel_net_connections_refused_total", "", 20);
     cr_assert(eq(uint, self.opened, 2));
     (void)close(first);
     await_count(&self.closed, 1);
@@ -181,7 +181,7 @@ Test(limits, without_descriptors_accepting_waits_instead_of_spinning)
 
     fixture_await_metric(&self, "satchel_net_accept_pauses_total", "", 3);
     uint64_t pauses = fixture_metric(&self, "satchel_net_accept_pauses_total", "");
-    cr_assert(le(u64, pauses, 4), "three pauses of 100 ms, not thousands");
+    cr_assert(lt(u64, pauses, 100), "a pause each 100 ms, not thousands");
     client_send_frame(first, "served meanwhile");
     client_expect_frame(first, "served meanwhile");
 
