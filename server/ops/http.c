@@ -106,8 +106,8 @@ static void on_read(struct bufferevent *stream, void *arg)
     size_t len = evbuffer_get_length(input);
     struct view bytes = view_of(evbuffer_pullup(input, -1), len);
     size_t head_len = http_head_length(bytes);
-    size_t head_bytes_max = self->server->limits.head_bytes_max;
-    if (head_len > head_bytes_max || (head_len == 0 && len >= head_bytes_max)) {
+    /* The watermark keeps the input from growing past the limit, so a longer head never ends. */
+    if (head_len == 0 && len >= self->server->limits.head_bytes_max) {
         conn_refuse(self, 431, false);
         return;
     }
@@ -262,8 +262,10 @@ void http_server_free(struct http_server *self)
     if (self == NULL) {
         return;
     }
-    while (!TAILQ_EMPTY(&self->conns)) {
-        conn_free(TAILQ_FIRST(&self->conns));
+    struct http_conn *next = NULL;
+    for (struct http_conn *conn = TAILQ_FIRST(&self->conns); conn != NULL; conn = next) {
+        next = TAILQ_NEXT(conn, link);
+        conn_free(conn);
     }
     if (self->resume != NULL) {
         event_free(self->resume);

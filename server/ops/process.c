@@ -2,8 +2,10 @@
 #include "ops/process.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -32,16 +34,31 @@ static bool read_text(const char *path, char *out, size_t out_bytes)
     return len > 0;
 }
 
-/* The n-th number (from 0) of /proc/self/statm, which counts in pages. */
+/* The n-th number (from 0) of a text of words that are separated by single spaces. */
+static bool number_in(const char *text, unsigned n, double *out)
+{
+    for (; n > 0; n--) {
+        text = strchr(text, ' ');
+        if (text == NULL) {
+            return false;
+        }
+        text++;
+    }
+    char *end;
+    errno = 0;
+    *out = (double)strtoull(text, &end, 10);
+    return end != text && errno == 0;
+}
+
+/* The n-th number of /proc/self/statm, which counts in pages. */
 static bool read_statm_bytes(unsigned n, double *out)
 {
     char text[256];
-    unsigned long long pages[2];
-    if (!read_text("/proc/self/statm", text, sizeof text) ||
-        sscanf(text, "%llu %llu", &pages[0], &pages[1]) != 2) {
+    double pages;
+    if (!read_text("/proc/self/statm", text, sizeof text) || !number_in(text, n, &pages)) {
         return false;
     }
-    *out = (double)pages[n] * (double)sysconf(_SC_PAGESIZE);
+    *out = pages * (double)sysconf(_SC_PAGESIZE);
     return true;
 }
 
@@ -84,40 +101,34 @@ static bool read_max_fds(double *out)
 static bool read_boot_seconds(double *out)
 {
     char line[256];
-    unsigned long long seconds;
     bool found = false;
     FILE *file = fopen("/proc/stat", "re");
     if (file == NULL) {
         return false;
     }
     while (!found && fgets(line, sizeof line, file) != NULL) {
-        found = sscanf(line, "btime %llu", &seconds) == 1;
+        found = strncmp(line, "btime ", 6) == 0 && number_in(line, 1, out);
     }
     (void)fclose(file);
-    if (found) {
-        *out = (double)seconds;
-    }
     return found;
 }
 
 /* Seconds since 1970. The start of the process is the 22nd field of its stat, in ticks since the
- * machine started; the second field is the program's name in parentheses and may hold anything. */
+ * machine started; the second field is the program's name in parentheses and may hold anything, so
+ * the count goes on from its end. */
 static bool read_start_seconds(double *out)
 {
     char text[1024];
-    unsigned long long ticks;
+    double ticks;
     double boot_seconds;
     if (!read_text("/proc/self/stat", text, sizeof text) || !read_boot_seconds(&boot_seconds)) {
         return false;
     }
-    const char *behind_name = strrchr(text, ')');
-    if (behind_name == NULL ||
-        sscanf(behind_name + 1,
-               " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-               &ticks) != 1) {
+    const char *name_end = strrchr(text, ')');
+    if (name_end == NULL || !number_in(name_end, 22 - 2, &ticks)) {
         return false;
     }
-    *out = boot_seconds + (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    *out = boot_seconds + ticks / (double)sysconf(_SC_CLK_TCK);
     return true;
 }
 
