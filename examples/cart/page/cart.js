@@ -233,6 +233,7 @@ async function refresh() {
     return answer !== null;
 }
 
+let cartInView = false;        // then the bar that leads to it would only be in the way
 let syncing = false;
 let syncAgain = false;
 let failures = 0;
@@ -283,6 +284,7 @@ function showOrder(number) {
     order.textContent = number ? `Thank you! Your order has the number ${number}.`
                                : "Thank you! Your order is placed.";
     order.hidden = false;
+    element("saved").textContent = "";
 }
 
 function renderBanner() {
@@ -294,9 +296,8 @@ function renderBanner() {
     }
     const count = waiting().length;
     const kept = count === 0 ? "Your cart is safe."
-        : `${count === 1 ? "One change is" : `${count} changes are`} kept here and will be saved `
-            + "when it is back.";
-    const text = `The ${away} is not answering at the moment. ${kept}`;
+        : `${count === 1 ? "One change is" : `${count} changes are`} kept here until it is back.`;
+    const text = `The ${away} is not answering right now. ${kept}`;
     if (element("banner-text").textContent !== text) { // or it would be read out again and again
         element("banner-text").textContent = text;
     }
@@ -364,6 +365,7 @@ function renderLines(quantities, unsaved) {
         line.querySelector(".price").textContent = `${priceText(price)} each`;
         line.querySelector(".amount").textContent = priceText(price * quantity);
         line.querySelector(".more").disabled = quantity >= cart.quantity_max;
+        line.querySelector(".amount").title = unsaved.has(sku) ? "Not saved yet" : "";
         line.toggleAttribute("data-pending", unsaved.has(sku));
     }
     return total;
@@ -379,7 +381,7 @@ function render() {
     element("empty").hidden = count > 0;
     element("sum").hidden = count === 0;
     element("total").textContent = priceText(total);
-    element("to-cart").hidden = count === 0;
+    element("to-cart").hidden = count === 0 || cartInView;
     element("to-cart-count").textContent = `Cart · ${pieces}`;
     element("to-cart-total").textContent = priceText(total);
     element("checkout").disabled = unsaved.size > 0 || away !== null;
@@ -442,6 +444,10 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 window.addEventListener("focus", () => sync());
 window.addEventListener("online", () => sync());
 window.addEventListener("storage", (event) => event.key?.startsWith(WAITING) && (render(), sync()));
+new IntersectionObserver(([seen]) => {
+    cartInView = seen.isIntersecting;
+    render();
+}).observe(element("cart"));
 setInterval(() => away && renderBanner(), 500);
 
 render();
