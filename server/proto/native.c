@@ -88,25 +88,6 @@ uint32_t native_body_bytes_max(unsigned opcode, uint64_t value_bytes_max)
     return (uint32_t)value_bytes_max + (SATCHEL_BODY_BYTES_MAX - SATCHEL_VALUE_BYTES_MAX);
 }
 
-enum status native_next_tag(struct view *rest, struct native_tag *out)
-{
-    if (rest->len == 0) {
-        return STATUS_END;
-    }
-    if (rest->len < SATCHEL_TAG_BYTES) {
-        return STATUS_INVALID;
-    }
-    size_t value_bytes = load_u32(rest->ptr + 2);
-    if (value_bytes > rest->len - SATCHEL_TAG_BYTES) {
-        return STATUS_INVALID;
-    }
-    out->tag = load_u16(rest->ptr);
-    out->bytes = view_of(rest->ptr + SATCHEL_TAG_BYTES, value_bytes);
-    rest->ptr += SATCHEL_TAG_BYTES + value_bytes;
-    rest->len -= SATCHEL_TAG_BYTES + value_bytes;
-    return STATUS_OK;
-}
-
 enum status native_frame_begin(struct buf *to, size_t *start)
 {
     enum status status = buf_reserve(to, SATCHEL_HEADER_BYTES);

@@ -24,7 +24,7 @@ struct target {
     size_t place_bytes; /* and how long that is */
     bool was_there;
     bool is_there;
-    bool changed;
+    bool changed;  /* while is_there: an operation gave it its value */
     bool answered; /* its value goes into what is returned */
     uint8_t digits[NUMBER_BYTES_MAX];
 };
@@ -106,7 +106,6 @@ static enum satchel_status run_op(struct target *self, const struct field_op *op
         self->value = op->value;
         break;
     case SATCHEL_FIELD_DELETE:
-        self->changed = self->changed || self->is_there;
         self->is_there = false;
         return SATCHEL_OK;
     case SATCHEL_FIELD_INCREMENT:

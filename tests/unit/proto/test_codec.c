@@ -170,6 +170,22 @@ Test(request, a_value_has_the_length_of_its_type)
     }
 }
 
+Test(request, a_time_of_zero_is_refused_and_not_taken_for_none)
+{
+    static const enum satchel_tag times[] = {SATCHEL_TAG_TTL_MS, SATCHEL_TAG_IDLE_TTL_MS};
+    for (size_t i = 0; i < 2; i++) {
+        for (uint64_t ms = 0; ms < 2; ms++) {
+            struct buf body = {0};
+            struct native_request request;
+            cr_assert_eq(native_put_bytes(&body, SATCHEL_TAG_ID, view_str("id")), STATUS_OK);
+            cr_assert_eq(native_put_u64(&body, times[i], ms), STATUS_OK);
+            cr_assert_eq(decode(SATCHEL_OP_TOUCH, buf_view(&body), &request),
+                         ms == 0 ? SATCHEL_BAD_REQUEST : SATCHEL_OK);
+            buf_free(&body);
+        }
+    }
+}
+
 Test(request, the_ack_comes_from_the_flags_or_else_from_the_server)
 {
     static const struct {

@@ -437,6 +437,26 @@ Test(apply, a_patch_whose_slide_stays_within_the_step_is_journalled_as_a_delta)
     buf_free(&ops);
 }
 
+Test(apply, a_patch_answers_with_what_it_counted_whether_there_was_a_session_or_not)
+{
+    struct buf content = {0}, ops = {0};
+    fields_from_text(&content, "n=1 m=4");
+    ops_from_text(&ops, "n+=1 x=1 m?=5");
+    struct session old = olds[LASTING];
+    old.content = buf_view(&content);
+    struct session_scratch scratch = {0};
+    struct command cmd = {OP(PATCH), ID, .ops = buf_view(&ops)};
+    struct change change;
+    char text[FIELDS_TEXT_BYTES];
+    session_apply(NULL, &cmd, NOW, &scratch, &change);
+    cr_assert_str_eq(fields_to_text(change.returned, text), "n=1 m=5");
+    session_apply(&old, &cmd, NOW, &scratch, &change);
+    cr_assert_str_eq(fields_to_text(change.returned, text), "n=2 m=4");
+    session_scratch_free(&scratch);
+    buf_free(&content);
+    buf_free(&ops);
+}
+
 Test(apply, a_command_that_is_not_about_a_session_is_unsupported)
 {
     struct session_scratch scratch = {0};
