@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WORK_METRICS(X)                                                                            \
@@ -72,9 +73,9 @@ struct visits {
 static void note_visit(void *arg, const struct metric_sample *sample)
 {
     struct visits *visits = arg;
-    strcat(visits->order, sample->desc->name);
-    strcat(visits->order, sample->desc->labels);
-    strcat(visits->order, " ");
+    size_t len = strlen(visits->order);
+    (void)snprintf(visits->order + len, sizeof visits->order - len, "%s%s ", sample->desc->name,
+                   sample->desc->labels);
     visits->samples[visits->count++] = *sample;
 }
 

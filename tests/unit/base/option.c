@@ -51,7 +51,7 @@ static enum status parse(const char *line)
     static char copy[400];
     char *argv[20] = {"satcheld"};
     int argc = 1;
-    strcpy(copy, line);
+    (void)snprintf(copy, sizeof copy, "%s", line);
     for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
         argv[argc++] = word;
     }

@@ -114,6 +114,8 @@ Test(ops, any_other_path_lists_those_that_exist)
 
 Test(ops, metrics_are_complete_and_pass_promtool)
 {
+    static const char build_info[] = "\nsatchel_build_info{version=\"" SATCHEL_VERSION_TEXT
+                                     "\"} 1\n";
     static const char *const samples[] = {
         "\nsatchel_requests_total{op=\"get\"} 5\n",
         "\nsatchel_requests_total{op=\"set\"} 0\n",
@@ -125,7 +127,7 @@ Test(ops, metrics_are_complete_and_pass_promtool)
         "\nprocess_resident_memory_bytes ",
         "\nprocess_open_fds ",
         "\nprocess_start_time_seconds ",
-        "\nsatchel_build_info{version=\"" SATCHEL_VERSION_TEXT "\"} 1\n",
+        build_info,
     };
     start();
     metric_add(&work[0].gets, 2);
