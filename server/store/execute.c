@@ -158,7 +158,9 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
     bool needs_content = cmd->op == SATCHEL_OP_GET || cmd->op == SATCHEL_OP_PATCH ||
                          cmd->op == SATCHEL_OP_TOUCH;
     if (live && needs_content && !entry->resident) {
-        enum status queued = loader_request(self->loader, hash, entry->rowid, waiter);
+        enum status queued = waiter == NULL
+                                 ? STATUS_OK
+                                 : loader_request(self->loader, hash, entry->rowid, waiter);
         if (queued == STATUS_OK) {
             shard_unlock(shard);
             return STATUS_AGAIN;

@@ -246,6 +246,18 @@ enum store_state store_state(const struct store *self)
 
 /* ---- Metrics -------------------------------------------------------------------------------- */
 
+uint64_t store_session_count(struct store *self)
+{
+    uint64_t live = 0;
+    for (unsigned i = 0; i < TABLE_SHARDS; i++) {
+        struct shard *shard = &self->table.shards[i];
+        shard_lock(shard);
+        live += shard->live;
+        shard_unlock(shard);
+    }
+    return live;
+}
+
 static void refresh(void *arg)
 {
     struct store *self = arg;

@@ -92,7 +92,8 @@ void store_prefetch_session(struct store *self, uint64_t hash);
 
 /**
  * Runs one command and calls `reply` exactly once, unless it returns AGAIN: then the value is not
- * in memory, a reader fetches it, events.loaded(waiter) will be called, and nothing has happened.
+ * in memory and nothing has happened. With a `waiter` a reader fetches it and events.loaded(waiter)
+ * will be called, after which the command is to be run again; without one (NULL) nothing is begun.
  * `scratch` belongs to the calling thread. Returns OK or AGAIN.
  */
 enum status store_execute(struct store *self, const struct command *cmd, uint64_t hash,
@@ -128,6 +129,9 @@ typedef void (*store_scan_fn)(void *arg, const struct store_scan_entry *entry);
  */
 uint64_t store_scan(struct store *self, uint64_t cursor, uint64_t count, struct view prefix,
                     int64_t now_ms, store_scan_fn visit, void *visit_arg, uint64_t *gate_lsn);
+
+/** Sessions in the store, expired ones that were not reclaimed yet included. */
+uint64_t store_session_count(struct store *self);
 
 /** Adds the store's metrics; before threads are started elsewhere. The registry must not outlive
  * it. */

@@ -1,0 +1,384 @@
+/*
+ * satcheld: puts the modules together, in order, and takes them apart in reverse.
+ *
+ * Exit codes: 0 stopped as asked · 1 could not start · 2 unusable options · 3 the storage failed
+ * while serving (nothing is acknowledged after that) · 4 stopping took too long, or was cut short
+ * by a second signal; everything acknowledged is in the journal all the same.
+ */
+#include <event2/event.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ops/ops.h"
+#include "serve.h"
+#include "store/options.h"
+
+enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_STORAGE = 3, EXIT_FORCED = 4 };
+
+enum {
+    DRAIN_MS_MAX = 4000, /* for replies that wait for the storage */
+    STOP_S_MAX = 10,     /* from the first signal to the end of the process */
+    SWEEP_MS = 100,
+};
+
+struct log_options {
+    unsigned level;  /* enum log_level */
+    unsigned format; /* enum log_format */
+};
+
+static const struct option_desc log_option_descs[] = {
+    {.name = "log-level",
+     .type = OPTION_CHOICE,
+     .standard = "info",
+     .unit = "debug|info|warn|error",
+     .help = "Least important lines that are written to standard error.",
+     .offset = offsetof(struct log_options, level)},
+    {.name = "log-format",
+     .type = OPTION_CHOICE,
+     .standard = "text",
+     .unit = "text|json",
+     .help = "How they are written.",
+     .offset = offsetof(struct log_options, format)},
+};
+
+struct settings {
+    struct net_options net;
+    struct store_options store;
+    struct serve_options serve;
+    struct ops_options ops;
+    struct log_options log;
+};
+
+struct server {
+    struct settings settings;
+    struct metric_registry registry;
+    struct event_base *base; /* owned, as all below */
+    struct event *ready;     /* the store's keeper writes ready_fd */
+    struct event *sweep;
+    struct event *drained;
+    struct event *signals[2];
+    int ready_fd;
+    struct store *store;
+    struct serve *serve;
+    struct net *net;
+    struct ops *ops;
+    int64_t start_ns;
+    int64_t drain_start_ns; /* 0: not stopping */
+};
+
+/* ---- The store's events, on its threads ----------------------------------------------------- */
+
+static void on_store_durable(void *arg)
+{
+    const struct server *self = arg;
+    serve_on_durable(self->serve);
+}
+
+static void on_store_ready(void *arg)
+{
+    const struct server *self = arg;
+    uint64_t one = 1;
+    (void)!write(self->ready_fd, &one, sizeof one);
+}
+
+static void on_store_failed(void *arg, const char *why)
+{
+    const struct server *self = arg;
+    char quoted[600];
+    log_error("storage failed", "why=%s", log_quoted(quoted, sizeof quoted, why));
+    /* Not exit(): other threads may be inside the storage for minutes, and nothing that is left to
+     * do may be done any more. While loading nothing was served yet: it is a failed start. */
+    _exit(store_state(self->store) == STORE_LOADING ? EXIT_START : EXIT_STORAGE);
+}
+
+static void on_store_loaded(void *arg, void *waiter)
+{
+    (void)arg;
+    serve_on_loaded(waiter);
+}
+
+/* ---- The main loop -------------------------------------------------------------------------- */
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    const struct server *self = arg;
+    uint64_t count = 0;
+    (void)!read((int)fd, &count, sizeof count);
+    double seconds = (double)(clock_mono_ns(&clock_system) - self->start_ns) / 1e9;
+    log_info("serving", "sessions=%" PRIu64 " seconds=%.3f", store_session_count(self->store),
+             seconds);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    const struct server *self = arg;
+    store_sweep(self->store, clock_wall_ms(&clock_system));
+}
+
+static void on_drained(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct server *self = arg;
+    int64_t waited_ns = clock_mono_ns(&clock_system) - self->drain_start_ns;
+    if (serve_is_idle(self->serve) || waited_ns > INT64_C(1000000) * DRAIN_MS_MAX) {
+        (void)event_base_loopbreak(self->base);
+    }
+}
+
+static void on_forced(int signal_number)
+{
+    (void)signal_number;
+    _exit(EXIT_FORCED);
+}
+
+static void on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+    (void)what;
+    struct server *self = arg;
+    if (self->drain_start_ns != 0) {
+        on_forced((int)signal_number);
+    }
+    log_info("stopping", "signal=%d", (int)signal_number);
+    self->drain_start_ns = clock_mono_ns(&clock_system);
+    /* The main loop ends before the storage does: from now on the clock, and a second signal after
+     * the loop, end the process at once. */
+    (void)signal(SIGALRM, on_forced);
+    (void)alarm(STOP_S_MAX);
+    net_stop_accepting(self->net);
+    serve_drain(self->serve);
+    const struct timeval soon = {.tv_usec = 10000};
+    (void)event_add(self->drained, &soon);
+}
+
+static bool is_ready(void *arg, char *why, size_t why_bytes)
+{
+    const struct server *self = arg;
+    if (self->drain_start_ns != 0) {
+        (void)snprintf(why, why_bytes, "stopping");
+        return false;
+    }
+    switch (store_state(self->store)) {
+    case STORE_SERVING:
+        return true;
+    case STORE_LOADING:
+        (void)snprintf(why, why_bytes, "loading");
+        return false;
+    case STORE_FAILED:
+        (void)snprintf(why, why_bytes, "the storage failed");
+        return false;
+    }
+    return false;
+}
+
+/* ---- Composition ---------------------------------------------------------------------------- */
+
+static enum status start_events(struct server *self)
+{
+    self->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->base = event_base_new();
+    if (self->ready_fd < 0 || self->base == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    self->ready = event_new(self->base, self->ready_fd, EV_READ | EV_PERSIST, on_ready, self);
+    self->sweep = event_new(self->base, -1, EV_PERSIST, on_sweep, self);
+    self->drained = event_new(self->base, -1, EV_PERSIST, on_drained, self);
+    self->signals[0] = evsignal_new(self->base, SIGTERM, on_stop, self);
+    self->signals[1] = evsignal_new(self->base, SIGINT, on_stop, self);
+    const struct timeval often = {.tv_usec = SWEEP_MS * 1000};
+    bool all = self->ready != NULL && self->sweep != NULL && self->drained != NULL &&
+               self->signals[0] != NULL && self->signals[1] != NULL &&
+               event_add(self->ready, NULL) == 0 && event_add(self->sweep, &often) == 0 &&
+               event_add(self->signals[0], NULL) == 0 && event_add(self->signals[1], NULL) == 0;
+    return all ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static enum status start_store(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    struct store_deps deps = {
+        .clock = &clock_system,
+        .file = &file_ops_system,
+        .events = {.durable = on_store_durable,
+                   .ready = on_store_ready,
+                   .failed = on_store_failed,
+                   .loaded = on_store_loaded,
+                   .arg = self},
+    };
+    enum status status = store_open(&self->settings.store, &deps, &self->store, errmsg,
+                                    errmsg_bytes);
+    if (status == STATUS_OK) {
+        serve_set_store(self->serve, self->store);
+    }
+    return status;
+}
+
+static enum status start_net(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    struct net_handler handler = serve_handler(self->serve);
+    enum status status = net_start(&self->settings.net, &handler, &clock_system, &self->net, errmsg,
+                                   errmsg_bytes);
+    if (status == STATUS_OK) {
+        serve_set_net(self->serve, self->net);
+    }
+    return status;
+}
+
+static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    struct ops_callbacks callbacks = {.ready = is_ready, .arg = self};
+    enum status status = ops_start(&self->settings.ops, self->base, &self->registry, &callbacks,
+                                   &self->ops, errmsg, errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = store_register_metrics(self->store, &self->registry);
+    }
+    if (status == STATUS_OK) {
+        status = serve_register_metrics(self->serve, &self->registry);
+    }
+    if (status == STATUS_OK) {
+        status = net_register_metrics(self->net, &self->registry);
+    }
+    if (status == STATUS_OK && self->ops != NULL) {
+        status = ops_register_metrics(self->ops, &self->registry);
+    }
+    return status;
+}
+
+/* "127.0.0.1:0" and 40001 give "127.0.0.1:40001". */
+static const char *with_port(char *out, size_t out_bytes, const char *listen, uint16_t port)
+{
+    const char *colon = strrchr(listen, ':');
+    int host_len = colon == NULL ? (int)strlen(listen) : (int)(colon - listen);
+    (void)snprintf(out, out_bytes, "%.*s:%u", host_len, listen, (unsigned)port);
+    return out;
+}
+
+static void log_addresses(const struct server *self)
+{
+    char listen[300];
+    char ops[300] = "off";
+    (void)with_port(listen, sizeof listen, self->settings.net.listen, net_port(self->net));
+    if (self->ops != NULL) {
+        (void)with_port(ops, sizeof ops, self->settings.ops.listen, ops_port(self->ops));
+    }
+    log_info("listening", "listen=%s ops=%s workers=%u version=" SATCHEL_VERSION_TEXT, listen, ops,
+             net_worker_count(self->net));
+}
+
+static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    self->start_ns = clock_mono_ns(&clock_system);
+    (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+    enum status status = start_events(self);
+    if (status == STATUS_OK) {
+        status = serve_new(&self->settings.serve, self->settings.net.listen, &clock_system,
+                           &self->registry, &self->serve, errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = start_store(self, errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = start_net(self, errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = start_ops(self, errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        log_addresses(self);
+    }
+    return status;
+}
+
+static enum status stop(struct server *self)
+{
+    ops_stop(self->ops);
+    if (self->net != NULL) {
+        net_stop(self->net);
+    }
+    enum status status = self->store == NULL ? STATUS_OK : store_close(self->store);
+    net_free(self->net);
+    serve_free(self->serve);
+    struct event *const events[] = {self->ready, self->sweep, self->drained, self->signals[0],
+                                    self->signals[1]};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        if (events[i] != NULL) {
+            event_free(events[i]);
+        }
+    }
+    if (self->base != NULL) {
+        event_base_free(self->base);
+    }
+    if (self->ready_fd >= 0) {
+        (void)close(self->ready_fd);
+    }
+    return status;
+}
+
+static int parse_options(struct settings *settings, int argc, char *argv[], int *exit_code)
+{
+    const struct option_group groups[] = {
+        {"Serving", net_option_descs, net_option_count, &settings->net},
+        {"Access and acknowledgement", serve_option_descs, serve_option_count, &settings->serve},
+        {"Storage", store_option_descs, store_option_count, &settings->store},
+        {"Operations", ops_option_descs, ops_option_count, &settings->ops},
+        {"Log", log_option_descs, sizeof log_option_descs / sizeof log_option_descs[0],
+         &settings->log},
+    };
+    const size_t group_count = sizeof groups / sizeof groups[0];
+    const char *seen = NULL;
+    char errmsg[512] = "";
+    enum status status = option_parse(groups, group_count, argc, argv, getenv, &seen, errmsg,
+                                      sizeof errmsg);
+    if (status == STATUS_OK) {
+        return 0;
+    }
+    *exit_code = 0;
+    if (status != STATUS_END) {
+        (void)fprintf(stderr, "satcheld: %s; see satcheld --help\n", errmsg);
+        *exit_code = EXIT_USAGE;
+    } else if (strcmp(seen, "--version") == 0) {
+        (void)printf("satcheld " SATCHEL_VERSION_TEXT "\n");
+    } else {
+        (void)printf("satcheld, the Satchel session store\n\nUsage: satcheld [OPTION…]\n\n"
+                     "Each option can also be given by the environment variable beside it.\n\n");
+        option_help(groups, group_count, stdout);
+        (void)printf("\nExit codes: 0 stopped as asked, 1 could not start, 2 unusable options, "
+                     "3 the storage failed,\n4 stopping was cut short.\n");
+    }
+    return -1;
+}
+
+int main(int argc, char *argv[])
+{
+    static struct server server; /* static: large, and the store's threads name it until _exit */
+    int exit_code = 0;
+    server.ready_fd = -1;
+    if (parse_options(&server.settings, argc, argv, &exit_code) != 0) {
+        return exit_code;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_configure((enum log_level)server.settings.log.level,
+                  (enum log_format)server.settings.log.format);
+    char errmsg[600];
+    enum status status = start(&server, errmsg, sizeof errmsg);
+    if (status != STATUS_OK) {
+        (void)fprintf(stderr, "satcheld: %s\n", errmsg);
+        (void)fflush(stderr);
+        (void)stop(&server);
+        return EXIT_START;
+    }
+    (void)event_base_dispatch(server.base);
+    (void)signal(SIGTERM, on_forced);
+    (void)signal(SIGINT, on_forced);
+    status = stop(&server);
+    log_info("stopped", "status=\"%s\"", status_text(status));
+    return status == STATUS_OK ? 0 : EXIT_STORAGE;
+}

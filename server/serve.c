@@ -1,0 +1,588 @@
+/*
+ * From bytes to commands to replies; the picture is in serve.h.
+ *
+ * The order in which durable_lsn and a worker's gate are read and written decides whether a wake-up
+ * can be lost: the worker sets its gate and then looks at durable_lsn again; the journal thread
+ * sets durable_lsn and then looks at the gates. A full fence stands between the two steps on both
+ * sides, so at least one of them sees the other.
+ */
+#include "serve.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "serve_private.h"
+
+#define METRIC_OWNER struct serve_metrics
+METRIC_TABLE(serve_metrics, SERVE_METRICS)
+
+/* ---- Sending -------------------------------------------------------------------------------- */
+
+static bool is_durable(const struct serve_worker *self, uint64_t gate_lsn)
+{
+    return gate_lsn == 0 || gate_lsn <= store_durable_lsn(self->serve->store);
+}
+
+static void count_busy(struct serve_worker *self)
+{
+    /* Relaxed: serve_is_idle() asks again and again. */
+    atomic_store_explicit(&self->busy_count, (uint64_t)self->parked.count + self->waiting,
+                          memory_order_relaxed);
+    metric_set(&self->metrics.parked, self->parked.count);
+}
+
+static void client_free_if_unused(struct client *client)
+{
+    if (client->conn == NULL && client->in_flight == 0) {
+        free(client);
+    }
+}
+
+/* Parks the last `len` bytes of self->parked.bytes. */
+static void park(struct serve_worker *self, struct client *client, uint64_t gate_lsn, size_t len)
+{
+    struct parked_reply reply = {
+        .client = client, .gate_lsn = gate_lsn, .since_ns = self->now_ns, .len = (uint32_t)len};
+    if (parked_push(&self->parked, &reply) != STATUS_OK) {
+        self->parked.bytes.len -= len;
+        conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+        return;
+    }
+    client->in_flight++;
+    if (self->parked.count == 1) {
+        atomic_store_explicit(&self->gate_lsn, gate_lsn, memory_order_relaxed);
+    }
+}
+
+void serve_send(struct serve_worker *self, struct client *client, uint64_t gate_lsn)
+{
+    if (client->conn == NULL) {
+        return;
+    }
+    struct view frame = buf_view(&self->reply);
+    bool now = is_durable(self, gate_lsn);
+    if (buf_append(now ? conn_out(client->conn) : &self->parked.bytes, frame) != STATUS_OK) {
+        conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+    } else if (!now) {
+        park(self, client, gate_lsn, frame.len);
+    }
+}
+
+void serve_refuse(struct serve_worker *self, struct client *client,
+                  const struct native_header *header, enum satchel_status status, const char *why)
+{
+    struct native_reply reply = {
+        .request_id = header->request_id,
+        .opcode = (enum satchel_opcode)header->opcode,
+        .status = status,
+        .message = why == NULL ? (struct view){0} : view_str(why),
+    };
+    if (client->conn != NULL && native_encode_reply(conn_out(client->conn), &reply) != STATUS_OK) {
+        conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+    }
+    metric_add(&self->metrics.refused, 1);
+}
+
+/* Where the reply to the command that is running goes. */
+struct answer {
+    struct serve_worker *worker;
+    struct client *client;
+    const struct native_request *request;
+};
+
+static void count_outcome(struct serve_metrics *metrics, enum satchel_status status)
+{
+    if (status == SATCHEL_NOT_FOUND) {
+        metric_add(&metrics->not_found, 1);
+    } else if (satchel_status_retry_of(status) == SATCHEL_RETRY_FINAL) {
+        metric_add(&metrics->refused, 1);
+    } else {
+        metric_add(&metrics->retry, 1);
+    }
+}
+
+/* Called by the store with the session locked: encodes the reply straight from the session's
+ * memory into what will be sent, or parked. */
+static void answer_command(void *arg, const struct store_reply *from)
+{
+    const struct answer *self = arg;
+    struct serve_worker *worker = self->worker;
+    const struct command *cmd = &self->request->command;
+    if (self->client->conn == NULL) {
+        return;
+    }
+    struct native_reply reply = {
+        .request_id = self->request->header.request_id,
+        .opcode = cmd->op,
+        .status = from->status,
+        .has_version = satchel_status_retry_of(from->status) <= SATCHEL_RETRY_FINAL,
+        .version = from->session.version,
+    };
+    if (from->status == SATCHEL_OK) {
+        const struct session *session = &from->session;
+        if (session->expires_ms > from->now_ms) {
+            reply.expires_in_ms = (uint64_t)(session->expires_ms - from->now_ms);
+        }
+        reply.idle_ttl_ms = session->idle_ttl_ms;
+        if (cmd->op == SATCHEL_OP_GET || cmd->return_content) {
+            reply.created_ms = (uint64_t)session->created_ms;
+            reply.owner = session->owner;
+            reply.has_content = true;
+            reply.kind = session->kind;
+            reply.content = session->content;
+        } else if (from->returned.len != 0) {
+            reply.has_content = true;
+            reply.kind = SATCHEL_FIELDS;
+            reply.content = from->returned;
+        }
+    } else {
+        count_outcome(&worker->metrics, from->status);
+    }
+    bool now = is_durable(worker, from->gate_lsn);
+    struct buf *out = now ? conn_out(self->client->conn) : &worker->parked.bytes;
+    size_t before = out->len;
+    if (native_encode_reply(out, &reply) != STATUS_OK) {
+        conn_close(self->client->conn, CONN_CLOSE_LIMIT, "out of memory");
+    } else if (!now) {
+        park(worker, self->client, from->gate_lsn, out->len - before);
+    }
+}
+
+/* ---- Executing ------------------------------------------------------------------------------ */
+
+static void count_request(struct serve_metrics *metrics, unsigned opcode)
+{
+    struct metric_counter *const counters[] = {
+        [SATCHEL_OP_HELLO] = &metrics->op_hello,   [SATCHEL_OP_PING] = &metrics->op_ping,
+        [SATCHEL_OP_GET] = &metrics->op_get,       [SATCHEL_OP_SET] = &metrics->op_set,
+        [SATCHEL_OP_DELETE] = &metrics->op_delete, [SATCHEL_OP_TOUCH] = &metrics->op_touch,
+        [SATCHEL_OP_PATCH] = &metrics->op_patch,   [SATCHEL_OP_STATS] = &metrics->op_stats,
+        [SATCHEL_OP_SCAN] = &metrics->op_scan,
+    };
+    metric_add(counters[opcode], 1);
+}
+
+/* Keeps a request whose value has to be read first; NULL when there is no memory. */
+static struct waiting_load *waiting_load_new(struct serve_worker *self, struct client *client,
+                                             const struct native_request *request, struct view body)
+{
+    struct waiting_load *load = malloc(sizeof *load + body.len);
+    if (load != NULL) {
+        *load = (struct waiting_load){
+            .worker = self, .client = client, .header = request->header, .body_len = body.len};
+        (void)put_view(load->body, body);
+    }
+    return load;
+}
+
+static enum status execute(struct serve_worker *self, struct client *client,
+                           const struct native_request *request, uint64_t hash,
+                           struct waiting_load *load)
+{
+    struct answer answer = {.worker = self, .client = client, .request = request};
+    return store_execute(self->serve->store, &request->command, hash, self->now_ms, &self->scratch,
+                         load, answer_command, &answer);
+}
+
+/* Executes a command. A waiter costs a copy of the request, so it is made only when the first try
+ * says that the value has to be read. */
+static void run_command(struct serve_worker *self, struct client *client,
+                        const struct native_request *request, struct view body, uint64_t hash)
+{
+    if (execute(self, client, request, hash, NULL) == STATUS_OK) {
+        return;
+    }
+    struct waiting_load *load = waiting_load_new(self, client, request, body);
+    if (load == NULL) {
+        serve_refuse(self, client, &request->header, SATCHEL_BUSY, "out of memory");
+        return;
+    }
+    client->in_flight++;
+    self->waiting++;
+    if (execute(self, client, request, hash, load) == STATUS_OK) {
+        client->in_flight--;
+        self->waiting--;
+        free(load);
+    }
+}
+
+static bool is_command(unsigned opcode)
+{
+    return opcode >= SATCHEL_OP_GET && opcode <= SATCHEL_OP_PATCH;
+}
+
+static void run_request(struct serve_worker *self, struct client *client,
+                        const struct native_request *request, struct view body, uint64_t hash)
+{
+    const struct native_header *header = &request->header;
+    if (!client->greeted && header->opcode != SATCHEL_OP_HELLO &&
+        header->opcode != SATCHEL_OP_PING) {
+        serve_refuse(self, client, header, SATCHEL_HELLO_REQUIRED, NULL);
+        conn_close(client->conn, CONN_CLOSE_PROTOCOL, "no HELLO first");
+        return;
+    }
+    count_request(&self->metrics, header->opcode);
+    /* Relaxed: a request that runs a moment longer is answered as well. */
+    if (atomic_load_explicit(&self->serve->draining, memory_order_relaxed) &&
+        header->opcode != SATCHEL_OP_PING) {
+        serve_refuse(self, client, header, SATCHEL_STOPPING, NULL);
+    } else if (is_command(header->opcode)) {
+        run_command(self, client, request, body, hash);
+    } else if (header->opcode == SATCHEL_OP_HELLO) {
+        serve_hello(self, client, request);
+    } else if (header->opcode == SATCHEL_OP_PING) {
+        serve_ping(self, client, request);
+    } else if (header->opcode == SATCHEL_OP_STATS) {
+        serve_stats(self, client, request);
+    } else {
+        serve_scan(self, client, request);
+    }
+}
+
+/* ---- Receiving ------------------------------------------------------------------------------ */
+
+/*
+ * Decodes the frame at the front of `rest`. OK: a request; AGAIN: `*need` more bytes are wanted
+ * first; anything else: the connection was closed or the request refused, `*used` says how many
+ * bytes that took.
+ */
+static enum status decode_frame(struct serve_worker *self, struct client *client, struct view rest,
+                                struct native_request *request, size_t *used, size_t *need)
+{
+    const struct serve_options *options = &self->serve->options;
+    enum status status = native_decode_header(rest, &request->header);
+    if (status == STATUS_AGAIN) {
+        *need = SATCHEL_HEADER_BYTES;
+        return STATUS_AGAIN;
+    }
+    size_t body_bytes_max = options->value_bytes_max + BODY_EXTRA_BYTES;
+    size_t frame_len = SATCHEL_HEADER_BYTES + (size_t)request->header.body_bytes;
+    if (status == STATUS_INVALID) {
+        metric_add(&self->metrics.malformed, 1);
+        *used = rest.len;
+        conn_close(client->conn, CONN_CLOSE_PROTOCOL, "not a Satchel frame");
+        return STATUS_INVALID;
+    }
+    if (status == STATUS_OK && frame_len > SATCHEL_HEADER_BYTES + body_bytes_max) {
+        /* Its end is not waited for, so what follows cannot be found. */
+        *used = rest.len;
+        serve_refuse(self, client, &request->header, SATCHEL_TOO_LARGE,
+                     "the request is larger than the server takes");
+        conn_close(client->conn, CONN_CLOSE_PROTOCOL, "oversized request");
+        return STATUS_TOO_LARGE;
+    }
+    if (status == STATUS_UNSUPPORTED) {
+        metric_add(&self->metrics.malformed, 1);
+        *used = rest.len;
+        serve_refuse(self, client, &request->header, SATCHEL_UNSUPPORTED,
+                     "this server speaks version 1, with reserved bits zero");
+        conn_close(client->conn, CONN_CLOSE_PROTOCOL, "unknown protocol version");
+        return STATUS_UNSUPPORTED;
+    }
+    if (rest.len < frame_len) {
+        *need = frame_len;
+        return STATUS_AGAIN;
+    }
+    *used = frame_len;
+    const char *why = NULL;
+    struct view body = view_of(rest.ptr + SATCHEL_HEADER_BYTES, request->header.body_bytes);
+    enum satchel_status verdict = native_decode_request(request, body, (enum ack)options->ack,
+                                                        options->value_bytes_max, &why);
+    if (verdict != SATCHEL_OK) {
+        metric_add(&self->metrics.malformed, 1);
+        serve_refuse(self, client, &request->header, verdict, why);
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+/* Decodes up to BATCH_MAX requests and starts loading what they will need into the cache. The
+ * bodies go to `bodies`. Returns how many; `*stop` is set when what follows cannot be decoded now.
+ */
+static unsigned decode_batch(struct serve_worker *self, struct client *client, struct view bytes,
+                             size_t *used, size_t *need, struct view *bodies, bool *stop)
+{
+    unsigned count = 0;
+    while (count < BATCH_MAX && client->in_flight + count < IN_FLIGHT_MAX) {
+        struct view rest = view_of(bytes.ptr + *used, bytes.len - *used);
+        struct native_request *request = &self->batch[count];
+        size_t frame_len = 0;
+        enum status status = rest.len == 0
+                                 ? STATUS_AGAIN
+                                 : decode_frame(self, client, rest, request, &frame_len, need);
+        if (status == STATUS_AGAIN) {
+            *stop = true;
+            break;
+        }
+        *used += frame_len;
+        if (status != STATUS_OK) {
+            continue;
+        }
+        bodies[count] = view_of(rest.ptr + SATCHEL_HEADER_BYTES, request->header.body_bytes);
+        if (is_command(request->header.opcode)) {
+            self->hashes[count] = store_hash(self->serve->store, request->command.id);
+            store_prefetch_slot(self->serve->store, self->hashes[count]);
+        }
+        count++;
+    }
+    return count;
+}
+
+/* Stops reading from a client that has too much unanswered, or while the storage lags behind. */
+static bool pause_if_needed(struct serve_worker *self, struct client *client)
+{
+    bool lagging = client->in_flight > 0 && store_pressure(self->serve->store) != PRESSURE_NONE;
+    if (!lagging && client->in_flight < IN_FLIGHT_MAX) {
+        return false;
+    }
+    self->lagging = self->lagging || lagging;
+    if (!client->paused) {
+        client->paused = true;
+        conn_pause(client->conn);
+    }
+    return true;
+}
+
+static void begin_batch(struct serve_worker *self)
+{
+    self->now_ms = clock_wall_ms(self->serve->clock);
+    self->now_ns = clock_mono_ns(self->serve->clock);
+}
+
+/* Looks again after the gate was set: the flush may have been in between. */
+static void wake_if_durable(struct serve_worker *self)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* see the top of this file */
+    uint64_t gate_lsn = atomic_load_explicit(&self->gate_lsn, memory_order_relaxed);
+    if (gate_lsn != 0 && gate_lsn <= store_durable_lsn(self->serve->store)) {
+        worker_wake(self->worker);
+    }
+}
+
+static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_t *need)
+{
+    (void)arg;
+    struct serve_worker *self = worker_state(conn_worker(conn));
+    struct client *client = conn_state(conn);
+    struct view bodies[BATCH_MAX];
+    size_t used = 0;
+    bool stop = false;
+    begin_batch(self);
+    while (!stop && used < bytes.len && !conn_is_full(conn) && !pause_if_needed(self, client)) {
+        unsigned count = decode_batch(self, client, bytes, &used, need, bodies, &stop);
+        for (unsigned i = 0; count > 1 && i < count; i++) {
+            if (is_command(self->batch[i].header.opcode)) {
+                store_prefetch_session(self->serve->store, self->hashes[i]);
+            }
+        }
+        for (unsigned i = 0; i < count; i++) {
+            run_request(self, client, &self->batch[i], bodies[i], self->hashes[i]);
+        }
+    }
+    count_busy(self);
+    wake_if_durable(self);
+    return used;
+}
+
+/* ---- Waking up ------------------------------------------------------------------------------ */
+
+static void resume_client(struct client *client)
+{
+    client->paused = false;
+    conn_resume(client->conn);
+}
+
+/* One request of the client less is unanswered. */
+static void settle(const struct serve_worker *self, struct client *client)
+{
+    client->in_flight--;
+    if (client->paused && client->in_flight <= IN_FLIGHT_MAX / 2 && !self->lagging) {
+        resume_client(client);
+    }
+    client_free_if_unused(client);
+}
+
+/* Sends what has become durable, oldest first. */
+static void release_parked(struct serve_worker *self)
+{
+    uint64_t durable_lsn = store_durable_lsn(self->serve->store);
+    const struct parked_reply *first = NULL;
+    while ((first = parked_first(&self->parked)) != NULL && first->gate_lsn <= durable_lsn) {
+        struct client *client = first->client;
+        if (client->conn != NULL &&
+            buf_append(conn_out(client->conn), parked_frame(&self->parked)) != STATUS_OK) {
+            conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+        }
+        metric_observe_ns(&self->metrics.durable_seconds, self->now_ns - first->since_ns);
+        parked_pop(&self->parked);
+        settle(self, client);
+    }
+    atomic_store_explicit(&self->gate_lsn, first == NULL ? 0 : first->gate_lsn,
+                          memory_order_relaxed);
+}
+
+static struct waiting_load *take_loaded(struct serve_worker *self)
+{
+    (void)pthread_mutex_lock(&self->loaded_lock);
+    struct waiting_load *load = self->loaded;
+    self->loaded = NULL;
+    (void)pthread_mutex_unlock(&self->loaded_lock);
+    return load;
+}
+
+/* Runs commands again whose values have been read. */
+static void run_loaded(struct serve_worker *self)
+{
+    for (struct waiting_load *load = take_loaded(self), *next = NULL; load != NULL; load = next) {
+        next = load->next;
+        struct client *client = load->client;
+        struct native_request request = {.header = load->header};
+        const char *why = NULL;
+        enum satchel_status verdict = native_decode_request(
+            &request, view_of(load->body, load->body_len), (enum ack)self->serve->options.ack,
+            self->serve->options.value_bytes_max, &why);
+        assert(verdict == SATCHEL_OK); /* it was decoded before */
+        (void)verdict;
+        uint64_t hash = store_hash(self->serve->store, request.command.id);
+        if (client->conn == NULL || execute(self, client, &request, hash, load) == STATUS_OK) {
+            self->waiting--;
+            settle(self, client);
+            free(load);
+        }
+    }
+}
+
+static void resume_paused(void *arg, struct conn *conn)
+{
+    (void)arg;
+    struct client *client = conn_state(conn);
+    if (client != NULL && client->paused && client->in_flight < IN_FLIGHT_MAX) {
+        resume_client(client);
+    }
+}
+
+static void send_goaway(void *arg, struct conn *conn)
+{
+    (void)arg;
+    if (conn_state(conn) != NULL) {
+        serve_goaway(conn_state(conn));
+    }
+}
+
+static void on_woken(void *arg, struct worker *worker)
+{
+    (void)arg;
+    struct serve_worker *self = worker_state(worker);
+    begin_batch(self);
+    release_parked(self);
+    run_loaded(self);
+    if (self->lagging && store_pressure(self->serve->store) == PRESSURE_NONE) {
+        self->lagging = false;
+        worker_each_conn(worker, resume_paused, NULL);
+    }
+    if (!self->drained && atomic_load_explicit(&self->serve->draining, memory_order_relaxed)) {
+        self->drained = true;
+        worker_each_conn(worker, send_goaway, self);
+    }
+    count_busy(self);
+    wake_if_durable(self);
+}
+
+void serve_on_durable(struct serve *self)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* see the top of this file */
+    unsigned count = atomic_load_explicit(&self->worker_count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        struct serve_worker *worker = self->workers[i];
+        uint64_t gate_lsn = atomic_load_explicit(&worker->gate_lsn, memory_order_relaxed);
+        if (gate_lsn != 0 && gate_lsn <= store_durable_lsn(self->store)) {
+            worker_wake(worker->worker);
+        }
+    }
+}
+
+void serve_on_loaded(void *waiter)
+{
+    struct waiting_load *load = waiter;
+    struct serve_worker *worker = load->worker;
+    (void)pthread_mutex_lock(&worker->loaded_lock);
+    load->next = worker->loaded;
+    worker->loaded = load;
+    (void)pthread_mutex_unlock(&worker->loaded_lock);
+    worker_wake(worker->worker);
+}
+
+/* ---- Connections and workers ---------------------------------------------------------------- */
+
+static void on_opened(void *arg, struct conn *conn)
+{
+    (void)arg;
+    struct client *client = calloc(1, sizeof *client);
+    if (client == NULL) {
+        conn_close(conn, CONN_CLOSE_LIMIT, "out of memory");
+        return;
+    }
+    client->conn = conn;
+    conn_set_state(conn, client);
+    const struct serve_worker *self = worker_state(conn_worker(conn));
+    if (self->drained) {
+        serve_goaway(client);
+    }
+}
+
+static void on_closed(void *arg, struct conn *conn)
+{
+    (void)arg;
+    struct client *client = conn_state(conn);
+    if (client == NULL) {
+        return;
+    }
+    client->paused = false;
+    client->conn = NULL;
+    client_free_if_unused(client);
+}
+
+static void *on_worker_started(void *arg, struct worker *worker)
+{
+    struct serve_worker *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        abort(); /* at start, before anything was served */
+    }
+    self->serve = arg;
+    self->worker = worker;
+    (void)pthread_mutex_init(&self->loaded_lock, NULL);
+    return self;
+}
+
+static void on_worker_stopped(void *arg, struct worker *worker)
+{
+    (void)arg;
+    (void)worker; /* its state is freed with the rest: the store's threads may still name it */
+}
+
+struct net_handler serve_handler(struct serve *self)
+{
+    return (struct net_handler){
+        .worker_started = on_worker_started,
+        .worker_stopped = on_worker_stopped,
+        .opened = on_opened,
+        .received = on_received,
+        .closed = on_closed,
+        .woken = on_woken,
+        .arg = self,
+    };
+}
+
+void serve_set_net(struct serve *self, struct net *net)
+{
+    unsigned count = net_worker_count(net);
+    assert(count <= WORKERS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        self->workers[i] = worker_state(net_worker(net, i));
+    }
+    /* Release: who sees the count sees the workers. */
+    atomic_store_explicit(&self->worker_count, count, memory_order_release);
+    serve_on_durable(self); /* what became durable before anybody could be told */
+}

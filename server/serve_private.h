@@ -1,0 +1,110 @@
+/* What the files of the glue share. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "parked.h"
+#include "proto/native.h"
+#include "serve.h"
+
+/* clang-format off */
+#define SERVE_METRICS(X)                                                                           \
+    X(counter, op_hello, "satchel_requests_total", "op=\"hello\"", "Requests answered.")           \
+    X(counter, op_ping, "satchel_requests_total", "op=\"ping\"", "")                               \
+    X(counter, op_get, "satchel_requests_total", "op=\"get\"", "")                                 \
+    X(counter, op_set, "satchel_requests_total", "op=\"set\"", "")                                 \
+    X(counter, op_delete, "satchel_requests_total", "op=\"delete\"", "")                           \
+    X(counter, op_touch, "satchel_requests_total", "op=\"touch\"", "")                             \
+    X(counter, op_patch, "satchel_requests_total", "op=\"patch\"", "")                             \
+    X(counter, op_stats, "satchel_requests_total", "op=\"stats\"", "")                             \
+    X(counter, op_scan, "satchel_requests_total", "op=\"scan\"", "")                               \
+    X(counter, not_found, "satchel_replies_total", "outcome=\"not_found\"",                        \
+      "Replies other than plain success, by outcome.")                                             \
+    X(counter, refused, "satchel_replies_total", "outcome=\"refused\"", "")                        \
+    X(counter, retry, "satchel_replies_total", "outcome=\"retry\"", "")                            \
+    X(counter, malformed, "satchel_malformed_requests_total", "",                                  \
+      "Requests that did not follow the protocol.")                                                \
+    X(counter, denied, "satchel_authentication_failures_total", "", "Wrong or missing tokens.")    \
+    X(gauge, parked, "satchel_parked_replies", "", "Replies that wait for the storage.")           \
+    X(histogram, durable_seconds, "satchel_durable_wait_seconds", "",                              \
+      "Time that replies waited for the storage.")
+/* clang-format on */
+METRIC_STRUCT(serve_metrics, SERVE_METRICS)
+METRIC_TABLE_DECLARE(serve_metrics)
+
+enum {
+    IN_FLIGHT_MAX = 1024, /* unanswered requests of one connection; above it is not read from */
+    BATCH_MAX = 32,       /* requests that are decoded before the first is executed */
+    BODY_EXTRA_BYTES = 64 * 1024, /* of a request body beyond the largest content */
+    WORKERS_MAX = 128,
+};
+
+/* A connection as the glue sees it. Lives on after the connection while replies are parked. */
+struct client {
+    struct conn *conn;  /* borrowed; NULL when the connection is gone */
+    uint32_t in_flight; /* parked replies and waiting loads */
+    bool greeted;       /* HELLO was accepted */
+    bool paused;        /* by us: in_flight or the storage's backlog is at its limit */
+};
+
+/* A request whose value is being read back from LMDB. */
+struct waiting_load {
+    struct waiting_load *next;
+    struct serve_worker *worker; /* borrowed */
+    struct client *client;       /* counted in its in_flight */
+    struct native_header header;
+    size_t body_len;
+    uint8_t body[];
+};
+
+struct serve_worker {
+    struct serve *serve;   /* borrowed */
+    struct worker *worker; /* borrowed */
+    struct session_scratch scratch;
+    struct parked parked;
+    struct native_request batch[BATCH_MAX];
+    uint64_t hashes[BATCH_MAX];
+    struct buf reply; /* for replies that are built in pieces */
+    int64_t now_ms;   /* when the running batch began */
+    int64_t now_ns;
+    bool drained;     /* GOAWAY was sent to all */
+    bool lagging;     /* clients may be paused because the storage lags behind */
+    uint32_t waiting; /* loads under way */
+    struct serve_metrics metrics;
+    /* The lowest lsn a parked reply waits for; 0: none. Written by the worker, read by the journal
+     * thread; see serve_on_durable. */
+    _Atomic uint64_t gate_lsn;
+    _Atomic uint64_t busy_count; /* parked and waiting, for serve_is_idle */
+    pthread_mutex_t loaded_lock;
+    struct waiting_load *loaded; /* guarded by loaded_lock: done, to be run again */
+};
+
+struct serve {
+    struct serve_options options;
+    struct buf token;                          /* owned; empty: none needed */
+    const struct clock *clock;                 /* borrowed */
+    const struct metric_registry *registry;    /* borrowed: what STATS prints */
+    struct store *store;                       /* borrowed; set before workers start */
+    struct serve_worker *workers[WORKERS_MAX]; /* owned; set before net_start returns */
+    _Atomic unsigned worker_count;
+    _Atomic bool draining;
+};
+
+/** Sends a frame that was built in worker->reply, now or when `gate_lsn` is durable. */
+void serve_send(struct serve_worker *self, struct client *client, uint64_t gate_lsn);
+
+/** Sends a reply that has a status and a text at most. */
+void serve_refuse(struct serve_worker *self, struct client *client,
+                  const struct native_header *header, enum satchel_status status, const char *why);
+
+/* The requests that are not commands on a session. */
+void serve_hello(struct serve_worker *self, struct client *client,
+                 const struct native_request *request);
+void serve_ping(struct serve_worker *self, struct client *client,
+                const struct native_request *request);
+void serve_stats(struct serve_worker *self, struct client *client,
+                 const struct native_request *request);
+void serve_scan(struct serve_worker *self, struct client *client,
+                const struct native_request *request);
+void serve_goaway(struct client *client);
