@@ -132,13 +132,16 @@ static int listen_with_options(int fd)
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {.v6 = {0}};
     socklen_t bound_bytes = sizeof bound;
-    if (getsockname(fd, (struct sockaddr *)&bound, &bound_bytes) != 0) {
+    if (getsockname(fd, &bound.any, &bound_bytes) != 0) {
         return 0;
     }
-    return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                             : ((struct sockaddr_in *)&bound)->sin_port);
+    return ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
 }
 
 static void set_port(struct addrinfo *at, uint16_t port)

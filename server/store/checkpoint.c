@@ -10,6 +10,7 @@
  * is clean; tombstones go. 5  The last transaction also sets applied_lsn. Crashing before it is
  * harmless: the journal is replayed from the older applied_lsn and skips what rows already have.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,6 +56,7 @@ static enum status round_reserve(struct round *round, size_t extra)
 
 static enum status copy_entry(struct store *self, struct round *round, struct entry *entry)
 {
+    assert(round->changes != NULL && round->count < round->cap);
     struct row_change *change = &round->changes[round->count];
     if (entry->tombstone) {
         if (entry->rowid != 0) { /* otherwise it came and went between two checkpoints */

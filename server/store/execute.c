@@ -2,6 +2,8 @@
  * Running one command: under the lock of its shard, from reading the old state to the journal and
  * the table. That makes the order of records the order of changes (invariant 2).
  */
+#include <assert.h>
+
 #include "store/record.h"
 #include "store/store_private.h"
 
@@ -85,9 +87,8 @@ static uint64_t touch_session(struct store *self, struct shard *shard, struct sl
                               const struct change *change)
 {
     struct entry *entry = slot->entry;
-    uint64_t lsn = entry->version;
     if (change->journal_touch) {
-        lsn = write_record(self, change);
+        uint64_t lsn = write_record(self, change);
         if (lsn == 0) {
             return 0;
         }
@@ -116,6 +117,7 @@ static uint64_t carry_out(struct store *self, struct shard *shard, uint64_t hash
         }
         return put_session(self, shard, hash, slot, change);
     case CHANGE_TOUCH:
+        assert(*slot != NULL && (*slot)->entry != NULL); /* a touch changes what is there */
         return touch_session(self, shard, *slot, change);
     case CHANGE_DELETE: {
         uint64_t lsn = write_record(self, change);

@@ -44,7 +44,7 @@ typedef enum status (*journal_replay_fn)(void *arg, uint64_t lsn, const struct r
  * another process still writes a segment; `errmsg` says which and where.
  */
 enum status journal_files_replay(struct journal_files *self, uint64_t applied_lsn,
-                                 journal_replay_fn replay, void *arg, uint64_t *last_lsn,
+                                 journal_replay_fn visit, void *arg, uint64_t *last_lsn,
                                  char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /** Removes all segments that were listed; call when a checkpoint covers them. */

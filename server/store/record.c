@@ -22,7 +22,7 @@ enum record_type record_type_of(enum change_kind kind)
     case CHANGE_NONE:
         break;
     }
-    assert(!"a change that is none has no record");
+    assert(false && "a change that is none has no record");
     return RECORD_DELETE;
 }
 

@@ -91,14 +91,14 @@ void store_prefetch_slot(struct store *self, uint64_t hash);
 void store_prefetch_session(struct store *self, uint64_t hash);
 
 /**
- * Runs one command and calls `reply` exactly once, unless it returns AGAIN: then the value is not
+ * Runs one command and calls `answer` exactly once, unless it returns AGAIN: then the value is not
  * in memory and nothing has happened. With a `waiter` a reader fetches it and events.loaded(waiter)
  * will be called, after which the command is to be run again; without one (NULL) nothing is begun.
  * `scratch` belongs to the calling thread. Returns OK or AGAIN.
  */
 enum status store_execute(struct store *self, const struct command *cmd, uint64_t hash,
                           int64_t now_ms, struct session_scratch *scratch, void *waiter,
-                          store_reply_fn reply, void *reply_arg) MUST_CHECK;
+                          store_reply_fn answer, void *answer_arg) MUST_CHECK;
 
 /** Everything up to this lsn is on stable storage (acquire). */
 uint64_t store_durable_lsn(const struct store *self);
