@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -205,6 +206,27 @@ Test(http, peers_that_go_in_the_middle_leave_nothing_behind)
         cr_assert(eq(int, event_base_loop(base, EVLOOP_ONCE), 0));
     }
     expect("GET /a HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n", "you asked for /a");
+    stop();
+}
+
+Test(http, without_file_descriptors_accepting_pauses_and_goes_on_by_itself)
+{
+    struct rlimit usual;
+    start(roomy);
+    const struct http_metrics *metrics = http_server_metrics(server);
+    int fd = client_connect(port);
+    cr_assert(eq(int, getrlimit(RLIMIT_NOFILE, &usual), 0));
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = usual.rlim_max};
+    cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &none), 0));
+    for (int turn = 0; turn < 10; turn++) { /* without a pause each turn would fail again */
+        loop_turn(base);
+    }
+    cr_assert(eq(u64, metric_counter_get(&metrics->accept_errors), 1));
+    cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &usual), 0));
+    client_send(base, fd, "GET /a HTTP/1.1\r\n\r\n", 19);
+    char *answer = client_read_all(base, fd);
+    cr_assert(eq(str, (char *)body_of(answer), "you asked for /a"));
+    free(answer);
     stop();
 }
 
