@@ -164,7 +164,6 @@ void conn_finish(struct conn *self)
     }
     self->is_dead = true;
     conn_watch(self);
-    (void)event_del(&self->read_event); /* a replay may be due although nothing is watched */
     if (self->write_event != NULL) {
         event_free(self->write_event);
         self->write_event = NULL;

@@ -29,6 +29,7 @@ static int64_t fake_wall_ms(void *arg)
 static int64_t fake_mono_ns(void *arg)
 {
     struct fixture *self = arg;
+    self->clock_reads++;
     return self->mono_ns;
 }
 
@@ -195,6 +196,13 @@ void await_count(const _Atomic unsigned *value, unsigned least)
 void fixture_pass_ms(struct fixture *self, int64_t ms)
 {
     self->mono_ns += ms * 1000000;
+}
+
+void fixture_await_tick(struct fixture *self)
+{
+    /* A tick reads the clock before it looks, so after the second reading from now the first look
+     * is over. */
+    await_count(&self->clock_reads, self->clock_reads + 2);
 }
 
 int client_connect(struct fixture *self)

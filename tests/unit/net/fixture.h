@@ -22,6 +22,7 @@ struct fixture {
     struct net_handler handler;
     struct metric_registry registry;
     _Atomic int64_t mono_ns;
+    _Atomic unsigned clock_reads;
     _Atomic unsigned opened;
     _Atomic unsigned closed;
     _Atomic unsigned received;       /* calls */
@@ -52,6 +53,9 @@ void await_count(const _Atomic unsigned *value, unsigned least);
 
 /** Moves the clock. */
 void fixture_pass_ms(struct fixture *self, int64_t ms);
+
+/** Waits until the only worker has looked for stalled connections by the present clock. */
+void fixture_await_tick(struct fixture *self);
 
 /** What the default `received` does: echoes whole frames while the connection is not full. */
 size_t echo_received(void *arg, struct conn *conn, struct view bytes, size_t *need);

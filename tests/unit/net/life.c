@@ -135,6 +135,8 @@ Test(life, a_paused_connection_is_not_closed_as_stalled)
     /* Resumed, it has its full time again. */
     worker_wake(net_worker(self.net, 0));
     await_count(&self.woken, 1);
+    fixture_await_tick(&self);
+    cr_assert(eq(uint, self.closed, 1));
     client_send(client, view_of(stream.ptr + stream.len - 1, 1));
     client_expect_frame(client, "cut");
     buf_free(&stream);
@@ -204,6 +206,45 @@ Test(life, closing_in_received_sends_the_last_words_although_more_was_coming)
     client_expect_frame(client, "I am leaving");
     client_expect_end(client);
     fixture_await_metric(&self, closed_total, "reason=\"protocol\"", 1);
+    (void)close(client);
+    fixture_stop(&self);
+}
+
+enum { LAST_WORDS_BYTES = 256 * 1024 };
+
+/* Closes only after the client says that it has sent more. */
+static size_t close_later(void *arg, struct conn *conn, struct view bytes, size_t *need)
+{
+    struct fixture *self = arg;
+    (void)bytes;
+    (void)need;
+    self->received++;
+    await_count(&self->woken, 1);
+    static const uint8_t last_words[LAST_WORDS_BYTES];
+    cr_assert(buf_append(conn_out(conn), view_of(last_words, sizeof last_words)) == STATUS_OK);
+    conn_close(conn, CONN_CLOSE_PROTOCOL, "with unread bytes in the kernel");
+    return 0;
+}
+
+/* Closing over unread bytes would reset the connection and drop what the kernel has not sent yet.
+ */
+Test(life, unread_bytes_do_not_cost_the_last_words)
+{
+    struct fixture self;
+    fixture_init(&self);
+    self.handler.received = close_later;
+    fixture_start(&self);
+    int client = client_connect(&self);
+    int window_bytes = 4096; /* so that most of the last words wait on the server's side */
+    (void)setsockopt(client, SOL_SOCKET, SO_RCVBUF, &window_bytes, sizeof window_bytes);
+    client_send_frame(client, "nonsense");
+    await_count(&self.received, 1);
+    client_send_frame(client, "more of it"); /* on loopback it has arrived when send returns */
+    self.woken = 1;
+    fixture_await_metric(&self, closed_total, "reason=\"protocol\"", 1);
+    static uint8_t got[LAST_WORDS_BYTES];
+    client_recv(client, got, sizeof got);
+    client_expect_end(client);
     (void)close(client);
     fixture_stop(&self);
 }
@@ -351,6 +392,56 @@ Test(life, stop_accepting_keeps_connections_and_takes_no_new_ones)
     fixture_stop(&second);
     (void)close(client);
     (void)close(waiting);
+    fixture_stop(&self);
+}
+
+struct stopper {
+    struct fixture *fixture;
+    _Atomic unsigned is_stopping;
+};
+
+static void *stop_accepting(void *arg)
+{
+    struct stopper *self = arg;
+    self->is_stopping = 1;
+    net_stop_accepting(self->fixture->net);
+    return NULL;
+}
+
+/* Keeps the worker busy until the test sets `received`. */
+static void wait_for_received(void *arg, struct worker *worker)
+{
+    struct fixture *self = arg;
+    (void)worker;
+    self->woken++;
+    await_count(&self->received, 1);
+}
+
+Test(life, connections_that_wait_in_the_kernel_are_accepted_before_the_listener_closes)
+{
+    enum { CLIENTS = 200 }; /* more than are accepted in one turn */
+    struct fixture self;
+    fixture_init(&self);
+    self.handler.woken = wait_for_received;
+    fixture_start(&self);
+    worker_wake(net_worker(self.net, 0));
+    await_count(&self.woken, 1);
+    int clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_connect(&self);
+    }
+    struct stopper stopper = {.fixture = &self};
+    pthread_t thread;
+    cr_assert(pthread_create(&thread, NULL, stop_accepting, &stopper) == 0);
+    await_count(&stopper.is_stopping, 1);
+    self.received = 1;
+    (void)pthread_join(thread, NULL);
+    cr_assert(eq(uint, self.opened, CLIENTS));
+    for (int i = 0; i < CLIENTS; i++) {
+        client_send_frame(clients[i], "in");
+        client_expect_frame(clients[i], "in");
+        (void)close(clients[i]);
+    }
     fixture_stop(&self);
 }
 

@@ -106,6 +106,43 @@ Test(limits, a_reader_that_has_stopped_is_closed_after_its_time)
     fixture_stop(&self);
 }
 
+Test(limits, slow_progress_is_progress)
+{
+    struct fixture self;
+    fixture_init(&self);
+    self.options.stall_ms = 40;
+    self.options.unsent_bytes_max = 16 * 1024 * 1024; /* more than is read below: never drained */
+    self.handler.received = verbose_received;
+    fixture_start(&self);
+    int reader = client_connect(&self);
+    shrink_receive_buffer(reader);
+    send_requests(reader);
+    fixture_await_metric(&self, choked, "", 1);
+    int writer = client_connect(&self);
+    uint64_t arrived = fixture_metric(&self, "satchel_net_received_bytes_total", "");
+    static uint8_t frame[FRAME_HEADER_BYTES + 5] = {5, 0, 0, 0, 'a', 'b', 'c', 'd'};
+    for (size_t i = 0; i < sizeof frame - 1; i++) {
+        client_send(writer, view_of(frame + i, 1));
+        fixture_await_metric(&self, "satchel_net_received_bytes_total", "", ++arrived);
+        uint64_t sent = fixture_metric(&self, "satchel_net_sent_bytes_total", "");
+        static uint8_t some[1024 * 1024 * 3 / 2];
+        client_recv(reader, some, sizeof some);
+        fixture_await_metric(&self, "satchel_net_sent_bytes_total", "", sent + 1);
+        fixture_pass_ms(&self, (int64_t)self.options.stall_ms);
+        fixture_await_tick(&self);
+        cr_assert(eq(uint, self.closed, 0), "after %zu bytes", i);
+    }
+    /* Once neither makes any; the kernel may still be taking bytes for the reader at first. */
+    for (int i = 0; i < 100 && self.closed < 2; i++) {
+        fixture_pass_ms(&self, (int64_t)self.options.stall_ms);
+        fixture_await_tick(&self);
+    }
+    cr_assert(eq(uint, self.closed, 2));
+    (void)close(reader);
+    (void)close(writer);
+    fixture_stop(&self);
+}
+
 Test(limits, half_a_request_is_closed_after_its_time_and_idle_connections_live_on)
 {
     struct fixture self;
