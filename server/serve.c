@@ -257,7 +257,7 @@ static enum status decode_frame(struct serve_worker *self, struct client *client
         *need = SATCHEL_HEADER_BYTES;
         return STATUS_AGAIN;
     }
-    size_t body_bytes_max = options->value_bytes_max + BODY_EXTRA_BYTES;
+    size_t body_bytes_max = native_body_bytes_max(request->header.opcode, options->value_bytes_max);
     size_t frame_len = SATCHEL_HEADER_BYTES + (size_t)request->header.body_bytes;
     if (status == STATUS_INVALID) {
         metric_add(&self->metrics.malformed, 1);
@@ -361,6 +361,21 @@ static void wake_if_durable(struct serve_worker *self)
     }
 }
 
+/* Nobody without a HELLO makes the server collect more than a HELLO: what he begins to send cannot
+ * be one, whatever it turns out to be. */
+static void refuse_long_request_of_stranger(struct serve_worker *self, struct client *client,
+                                            struct view rest, size_t need)
+{
+    struct native_header header;
+    if (client->greeted || client->conn == NULL ||
+        need <= SATCHEL_HEADER_BYTES + SATCHEL_HELLO_BODY_BYTES_MAX ||
+        native_decode_header(rest, &header) != STATUS_OK) {
+        return;
+    }
+    serve_refuse(self, client, &header, SATCHEL_HELLO_REQUIRED, NULL);
+    conn_close(client->conn, CONN_CLOSE_PROTOCOL, "no HELLO first");
+}
+
 static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_t *need)
 {
     (void)arg;
@@ -380,6 +395,10 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
         for (unsigned i = 0; i < count; i++) {
             run_request(self, client, &self->batch[i], bodies[i], self->hashes[i]);
         }
+    }
+    if (stop && used < bytes.len) {
+        refuse_long_request_of_stranger(self, client, view_of(bytes.ptr + used, bytes.len - used),
+                                        *need);
     }
     count_busy(self);
     wake_if_durable(self);

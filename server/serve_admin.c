@@ -41,7 +41,8 @@ static enum status put_limits(struct serve_worker *self)
         {SATCHEL_TAG_LIMIT_FIELDS, SATCHEL_FIELDS_MAX},
         {SATCHEL_TAG_LIMIT_FIELD_NAME_BYTES, SATCHEL_FIELD_NAME_BYTES_MAX},
         {SATCHEL_TAG_LIMIT_PATCH_OPS, SATCHEL_PATCH_OPS_MAX},
-        {SATCHEL_TAG_LIMIT_BODY_BYTES, self->serve->options.value_bytes_max + BODY_EXTRA_BYTES},
+        {SATCHEL_TAG_LIMIT_BODY_BYTES,
+         native_body_bytes_max(SATCHEL_OP_SET, self->serve->options.value_bytes_max)},
         {SATCHEL_TAG_LIMIT_IN_FLIGHT, IN_FLIGHT_MAX},
     };
     enum status status = STATUS_OK;

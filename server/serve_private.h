@@ -36,7 +36,6 @@ METRIC_TABLE_DECLARE(serve_metrics)
 enum {
     IN_FLIGHT_MAX = 1024, /* unanswered requests of one connection; above it is not read from */
     BATCH_MAX = 32,       /* requests that are decoded before the first is executed */
-    BODY_EXTRA_BYTES = 64 * 1024, /* of a request body beyond the largest content */
     WORKERS_MAX = 128,
 };
 
