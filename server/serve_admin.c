@@ -109,14 +109,12 @@ struct stats {
 static void put_stat(struct stats *self, const char *suffix, const struct metric_desc *desc,
                      double value)
 {
-    const char *open = desc->labels[0] == '\0' ? "" : "{";
-    const char *close = desc->labels[0] == '\0' ? "" : "}";
     self->line.len = 0;
     if (self->status == STATUS_OK) {
-        self->status = buf_printf(&self->line, "%s%s%s%s%s %.17g", desc->name, suffix, open,
-                                  desc->labels, close, value);
+        self->status = metric_write_line(&self->line, desc, suffix, "", value);
     }
     if (self->status == STATUS_OK) {
+        self->line.len--; /* its line feed */
         self->status = native_put_bytes(self->reply, SATCHEL_TAG_STAT, buf_view(&self->line));
     }
 }

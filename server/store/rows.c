@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "store/rows_private.h"
 
-enum { META_BYTES = 80, META_FORMAT = 1 };
+enum { META_BYTES = 80, META_FORMAT = 1, LOCK_POLL_MS = 20 };
 
 /* ---- Errors --------------------------------------------------------------------------------- */
 
@@ -47,20 +48,10 @@ const char *rows_error(const struct rows *self)
 
 /* ---- Opening -------------------------------------------------------------------------------- */
 
-/* Takes the data file's lock; `fd` stays open for the life of the rows, because closing any
- * descriptor of the file would drop it. */
-static enum status take_lock(struct rows *self, const struct rows_options *options, char *errmsg,
-                             size_t errmsg_bytes)
+/* Says why the lock was not to be had; errno is fcntl's. */
+static enum status refuse_lock(struct rows *self, const struct rows_options *options, char *errmsg,
+                               size_t errmsg_bytes)
 {
-    const struct file_ops *file = options->file;
-    self->fd = file->open(file->arg, options->path, O_RDWR, 0);
-    if (self->fd < 0) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot open %s: %s", options->path, strerror(errno));
-        return status_of_errno(errno);
-    }
-    if (file->lock(file->arg, self->fd) == 0) {
-        return STATUS_OK;
-    }
     if (errno != EAGAIN && errno != EACCES) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot lock %s: %s", options->path, strerror(errno));
         return STATUS_IO;
@@ -74,6 +65,31 @@ static enum status take_lock(struct rows *self, const struct rows_options *optio
     return STATUS_LOCKED;
 }
 
+/* Takes the data file's lock; `fd` stays open for the life of the rows, because closing any
+ * descriptor of the file would drop it. */
+static enum status take_lock(struct rows *self, const struct rows_options *options, char *errmsg,
+                             size_t errmsg_bytes)
+{
+    const struct file_ops *file = options->file;
+    self->fd = file->open(file->arg, options->path, O_RDWR, 0);
+    if (self->fd < 0) {
+        (void)snprintf(errmsg, errmsg_bytes, "cannot open %s: %s", options->path, strerror(errno));
+        return status_of_errno(errno);
+    }
+    /* A killed process holds its locks until the kernel has taken it apart, which takes a moment
+     * when it had much memory: polling, because a server that sends no callbacks (EFS) wakes
+     * nobody. */
+    uint64_t waited_ms = 0;
+    while (file->lock(file->arg, self->fd) != 0) {
+        if ((errno != EAGAIN && errno != EACCES) || waited_ms >= options->lock_wait_ms) {
+            return refuse_lock(self, options, errmsg, errmsg_bytes);
+        }
+        const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000};
+        (void)nanosleep(&pause, NULL);
+        waited_ms += LOCK_POLL_MS;
+    }
+    return STATUS_OK;
+}
 /* Makes `run_dir/<device>-<inode>.mdb` point to the data file. We own the data file, so what a dead
  * owner left there may go. */
 static enum status make_link(struct rows *self, const struct rows_options *options, char *errmsg,

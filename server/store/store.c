@@ -177,6 +177,7 @@ static enum status open_files(struct store *self, const struct store_options *op
         struct rows_options rows = {.path = path,
                                     .run_dir = self->run_dir,
                                     .map_bytes = options->map_bytes,
+                                    .lock_wait_ms = options->lock_wait_ms,
                                     .file = self->deps.file};
         status = rows_open(&rows, &self->rows, errmsg, errmsg_bytes);
     }

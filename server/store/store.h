@@ -45,6 +45,7 @@ struct store_options {
     uint64_t undurable_pause_bytes; /* above: store_pressure() says PAUSE */
     uint64_t undurable_busy_bytes;  /* above: writes are answered BUSY */
     uint64_t map_bytes;             /* LMDB's map size: the largest data file */
+    uint64_t lock_wait_ms;          /* how long store_open waits for a predecessor that is ending */
 };
 
 struct store_deps {
