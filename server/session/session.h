@@ -19,7 +19,7 @@
  */
 struct session {
     struct view id;
-    uint64_t version; /* lsn of the last change of content, owner or times by a command */
+    uint64_t version; /* lsn of the last CHANGE_PUT or CHANGE_PATCH; a touch leaves it */
     int64_t created_ms;
     int64_t expires_ms;   /* 0 = never */
     uint64_t idle_ttl_ms; /* sliding: a touch moves expires_ms to now + this; 0 = fixed */
@@ -106,7 +106,8 @@ static inline bool session_is_expired(int64_t expires_ms, int64_t now_ms)
  * The expiry to write to the journal and to LMDB for a session that expires at `expires_ms`.
  * For a sliding session it is rounded up to the next multiple of max(1 s, idle_ttl/16), so a
  * touch needs the journal only when the rounded value moves; after a crash such a session lives
- * up to that much longer, never shorter. A fixed expiry is exact.
+ * up to that much longer, never shorter. A fixed expiry is exact. Rounding what was rounded changes
+ * nothing, so a session that recovery brought back counts from what the journal has.
  */
 int64_t session_durable_expiry(int64_t expires_ms, uint64_t idle_ttl_ms);
 

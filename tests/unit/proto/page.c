@@ -90,6 +90,7 @@ Test(page, its_limits_are_those_of_the_header)
     } limits[] = {
         {"body of a request", SATCHEL_BODY_BYTES_MAX, "bytes"},
         {"body of HELLO and of PING", SATCHEL_HELLO_BODY_BYTES_MAX, "bytes"},
+        {"any request before HELLO", SATCHEL_HELLO_BODY_BYTES_MAX, "bytes"},
         {"session id", SATCHEL_ID_BYTES_MAX, "bytes"},
         {"content of a session", SATCHEL_VALUE_BYTES_MAX, "bytes"},
         {"fields in a session", SATCHEL_FIELDS_MAX, ""},
