@@ -237,6 +237,29 @@ class CartApi(unittest.TestCase):
         late = shoppers[0].add("mug", 3, key=key)
         self.assertEqual((late.status, quantities(late.json)), (200, {}))
 
+    def test_what_the_store_does_after_nobody_waits_any_more_counts_once(self):
+        shopper = self.shopper()
+        shopper.add("mug")
+        key = shopper.new_key()
+        self.store.process.send_signal(signal.SIGSTOP)
+        try:
+            self.assert_error(shopper.add("mug", key=key), 503, "store_away")
+        finally:
+            self.store.process.send_signal(signal.SIGCONT)  # what was sent is still in its socket
+        again = wait_until(lambda: quantities(shopper.view())["mug"] > 1 and
+                           shopper.add("mug", key=key), "the late change is made")
+        self.assertEqual((again.status, quantities(again.json)), (200, {"mug": 2}))
+
+    def test_without_a_key_it_is_said_that_the_outcome_is_unknown(self):
+        shopper = self.shopper()
+        shopper.add("mug")
+        self.store.process.send_signal(signal.SIGSTOP)
+        try:
+            self.assert_error(shopper.add("mug"), 503, "outcome_unknown")
+            self.assert_error(shopper.ask("GET", "/api/cart"), 503, "store_away")
+        finally:
+            self.store.process.send_signal(signal.SIGCONT)
+
     def test_a_key_that_is_forgotten_is_refused_rather_than_taken_for_a_new_one(self):
         shopper = self.shopper()
         first = shopper.new_key()
@@ -402,7 +425,9 @@ class CartApi(unittest.TestCase):
                     {**JSON, "Cookie": f"cart_id={shopper.cart}",
                      "Idempotency-Key": shopper.new_key()})
                 # What is answered on another connection has come after it.
-                self.assertEqual(Shopper(task).ask("GET", "/api/catalog").status, 200)
+                other = Shopper(task)
+                self.assertEqual(other.ask("GET", "/api/catalog").status, 200)
+                other.connection.close()
                 task.process.send_signal(signal.SIGTERM)
                 task.wait_for_line("stopping")
             finally:

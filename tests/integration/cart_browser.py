@@ -51,7 +51,7 @@ class CartBrowser(unittest.TestCase):
 
     def wait_for_lines(self, page, expected):
         wait_until(lambda: lines(page) == expected and unsaved(page) == 0,
-                   f"the cart is {expected} and saved; it is {lines(page)}")
+                   f"the cart of {page.js('location.href')} is {expected} and saved")
 
     def picture(self, page, name):
         if OPTIONS.pictures:
@@ -79,6 +79,9 @@ class CartBrowser(unittest.TestCase):
         two.click("[data-line=mug] .more")
         self.assertEqual(lines(one), {"mug": 2, "satchel": 1, "lamp": 1})
         self.assertEqual(lines(two), {"mug": 3, "satchel": 1})
+        for page in (one, two):
+            failures = page.js("failures")
+            wait_until(lambda at=page: at.js("failures") > failures + 1, "it has tried in vain")
         self.assertEqual((unsaved(one), unsaved(two)), (1, 1))
         self.assertIn("kept here", text(one, "#banner-text"))
         self.assertTrue(one.js("document.querySelector('#checkout').disabled"))
