@@ -6,6 +6,19 @@
  *
  *     open ──conn_close()──▶ closing ──last send, `closed`──▶ dead ──next turn──▶ freed
  *            inside a callback of this connection the middle step waits for its end
+ *
+ * The way of bytes through it:
+ *
+ *     socket ─recv─▶ worker.in ─▶ received() ─conn_out()─▶ worker.out ─send─▶ socket
+ *                     ▲    │left over                         │not taken       ▲
+ *                     │    ▼                                  ▼                │
+ *                     └─ conn.in                           conn.out ─writable──┘
+ *                 (a large request goes                    (replies that come from elsewhere
+ *                  straight into conn.in)                   start here)
+ *
+ * One recv a wake-up: asking again only to hear EAGAIN costs as much as a request. One send for all
+ * replies of a wake-up. `in` and `out` of the worker serve all its connections in turn, so they
+ * stay in the processor's cache and a connection owns memory only while it has something half done.
  */
 #pragma once
 
@@ -65,7 +78,7 @@ void conn_check_stall(struct conn *self, uint64_t stall_ms);
 /** Frees the memory of a dead connection. */
 void conn_free(struct conn *self);
 
-/* The edges between conn.c (life) and conn_io.c (bytes). */
+/* The edges between conn.c (life), conn_in.c and conn_out.c (bytes). */
 
 /** Registers and removes the read event as the flags say. */
 void conn_watch(struct conn *self);
@@ -88,5 +101,8 @@ void conn_finish(struct conn *self);
 /** The last words: sends what the socket takes, ends our side, and throws away what the peer sent
  *  meanwhile, because closing over unread bytes would reset the connection and lose the words. */
 void conn_send_last(struct conn *self);
+
+/** Why a socket call with this errno ends the connection. */
+enum conn_close_reason conn_reason_of_errno(int error);
 
 void conn_on_readable(evutil_socket_t fd, short what, void *arg);

@@ -1,35 +1,15 @@
-/*
- * The way of bytes through a connection.
- *
- *     socket ─recv─▶ worker.in ─────────────▶ received() ─conn_out()─▶ worker.out ─send─▶ socket
- *                      ▲  └─left over─▶ conn.in ▲ │ other                 └─not taken─▶ conn.out ─┘
- *                      └───copied in front──┘   │ └─connections─▶ their conn.out ─one send each─▶
- *                                          large ones grow here
- *
- * One recv a wake-up: asking again only to hear EAGAIN costs as much as a request. One send for all
- * replies of a wake-up. `in` and `out` of the worker serve all its connections in turn, so they
- * stay in the processor's cache and a connection owns memory only while it has something half done.
- */
+/* Bytes out: one send for all that was collected, and what the socket does not take. */
 #include "net/conn.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "net/worker.h"
 
 enum {
-    /* A left-over up to this size is copied in front of what the next recv brings, so that a
-     * stream of small requests is always parsed in the worker's buffer with one large recv; behind
-     * a larger one recv goes directly. */
-    LEFT_OVER_COPIED_MAX = 16 * 1024,
-    RECV_ROOM_UNKNOWN = 64 * 1024,    /* behind a large left-over whose size is not known */
-    LEFT_OVER_MAX = 64 * 1024 * 1024, /* no protocol here has requests near this size */
     HAND_OVER_BYTES = 64 * 1024, /* unsent bytes from which moving the buffer beats copying them */
 };
-
-/* ---- out ---- */
 
 static size_t unsent_bytes(const struct conn *self)
 {
@@ -103,7 +83,7 @@ static void fail(struct conn *self, enum conn_close_reason reason, const char *d
     }
 }
 
-static enum conn_close_reason reason_of_errno(int error)
+enum conn_close_reason conn_reason_of_errno(int error)
 {
     return error == ECONNRESET || error == EPIPE || error == ETIMEDOUT ? CONN_CLOSE_PEER
                                                                        : CONN_CLOSE_ERROR;
@@ -117,7 +97,7 @@ static size_t send_once(struct conn *self, const uint8_t *bytes, size_t len)
     ssize_t sent = send(self->fd, bytes, len, MSG_NOSIGNAL);
     if (sent < 0) {
         if (errno != EAGAIN && errno != EINTR) {
-            fail(self, reason_of_errno(errno), "send failed");
+            fail(self, conn_reason_of_errno(errno), "send failed");
         }
         return 0;
     }
@@ -274,118 +254,4 @@ void conn_send_last(struct conn *self)
     /* MSG_TRUNC makes TCP drop the bytes instead of copying them (tcp(7)), so the buffer stays as
      * it is. Only what is there already: a peer that goes on sending is reset. */
     (void)recv(self->fd, self->worker->in, IN_BYTES, MSG_TRUNC);
-}
-
-/* ---- in ---- */
-
-/* Keeps bytes[used..]; `bytes` begins with what `in` holds. */
-static void keep_left_over(struct conn *self, struct view bytes, size_t used)
-{
-    size_t rest = bytes.len - used;
-    size_t room = self->need > rest ? self->need : rest;
-    if (rest == 0) {
-        buf_free(&self->in);
-        return;
-    }
-    enum status status = room <= LEFT_OVER_MAX ? STATUS_OK : STATUS_TOO_LARGE;
-    if (status == STATUS_OK && used == 0) {
-        struct view fresh = view_of(bytes.ptr + self->in.len, bytes.len - self->in.len);
-        status = buf_reserve(&self->in, room - self->in.len);
-        if (status == STATUS_OK) {
-            status = buf_append(&self->in, fresh);
-        }
-    } else if (status == STATUS_OK) {
-        /* A new buffer: the old one may be much larger than what remains. */
-        struct buf kept = {0};
-        status = buf_reserve(&kept, room);
-        if (status == STATUS_OK) {
-            kept.len = (size_t)(put_view(kept.ptr, view_of(bytes.ptr + used, rest)) - kept.ptr);
-            buf_free(&self->in);
-            self->in = kept;
-        }
-    }
-    if (status != STATUS_OK) {
-        conn_close(self, CONN_CLOSE_LIMIT,
-                   status == STATUS_TOO_LARGE ? "a request without end"
-                                              : "no memory for a request");
-    }
-}
-
-/* Shows the handler all bytes there are: what was left over and, behind it, what is new. */
-static void deliver(struct conn *self, struct view bytes)
-{
-    const struct net_handler *handler = &self->worker->net->handler;
-    if (bytes.len < self->need) {
-        keep_left_over(self, bytes, 0);
-        return;
-    }
-    conn_enter(self);
-    self->need = 0;
-    size_t used = handler->received(handler->arg, self, bytes, &self->need);
-    assert(used <= bytes.len);
-    if (!self->is_closing) {
-        keep_left_over(self, bytes, used);
-    }
-    conn_leave(self);
-}
-
-/* One recv; 0 when there is nothing to deliver, and the connection may be closed. */
-static size_t recv_once(struct conn *self, uint8_t *into, size_t room)
-{
-    struct net_metrics *metrics = &self->worker->metrics;
-    metric_add(&metrics->recv_calls, 1);
-    ssize_t got = recv(self->fd, into, room, 0);
-    if (got > 0) {
-        metric_add(&metrics->received_bytes, (uint64_t)got);
-        self->took_ms = self->worker->now_ms;
-        return (size_t)got;
-    }
-    if (got == 0) {
-        conn_close(self, CONN_CLOSE_PEER, self->in.len != 0 ? "in the middle of a request" : NULL);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        conn_close(self, reason_of_errno(errno), "recv failed");
-    }
-    return 0;
-}
-
-static void receive(struct conn *self)
-{
-    struct buf *in = &self->in;
-    if (self->need <= IN_BYTES && in->len <= LEFT_OVER_COPIED_MAX) {
-        uint8_t *shared = self->worker->in;
-        uint8_t *behind = put_view(shared, buf_view(in));
-        size_t got = recv_once(self, behind, IN_BYTES - in->len);
-        if (got != 0) {
-            deliver(self, view_of(shared, in->len + got));
-        }
-        return;
-    }
-    /* A large request grows in place. The recv ends where it ends, so that nothing of what follows
-     * has to be moved. */
-    size_t room = self->need > in->len ? self->need - in->len : RECV_ROOM_UNKNOWN;
-    if (buf_reserve(in, room) != STATUS_OK) {
-        conn_close(self, CONN_CLOSE_LIMIT, "no memory for a request");
-        return;
-    }
-    size_t got = recv_once(self, in->ptr + in->len, room);
-    if (got != 0) {
-        in->len += got;
-        deliver(self, buf_view(in));
-    }
-}
-
-void conn_on_readable(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct conn *self = arg;
-    struct worker *worker = self->worker;
-    if (self->is_replaying) {
-        /* If the socket is readable as well, it will say so again: events are level-triggered. */
-        self->is_replaying = false;
-        deliver(self, buf_view(&self->in));
-    } else {
-        receive(self);
-    }
-    worker_flush(worker);
 }
