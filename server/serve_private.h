@@ -90,6 +90,17 @@ struct serve {
     _Atomic bool draining;
 };
 
+/* Where the reply to the command that is running goes. */
+struct serve_answer {
+    struct serve_worker *worker;
+    struct client *client;
+    const struct native_request *request;
+};
+
+/** A store_reply_fn whose argument is a struct serve_answer: runs with the session locked and
+ * encodes the reply straight from the session's memory. */
+void serve_answer(void *arg, const struct store_reply *from);
+
 /** Sends a frame that was built in worker->reply, now or when `gate_lsn` is durable. */
 void serve_send(struct serve_worker *self, struct client *client, uint64_t gate_lsn);
 
