@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "proto/native.h"
 #include "session/fields.h"
 #include "vector.h"
@@ -62,6 +63,22 @@ Test(header, any_bit_that_is_turned_is_noticed)
     }
     cr_assert_eq(native_decode_header(view_str("GET / HTTP/1.1"), &header), STATUS_INVALID);
     cr_assert_eq(native_decode_header(view_str("*"), &header), STATUS_INVALID);
+}
+
+Test(header, a_reserved_bit_is_unsupported_and_the_request_id_is_still_known)
+{
+    uint8_t bytes[SATCHEL_HEADER_BYTES];
+    struct native_header header = {.version = SATCHEL_WIRE_VERSION, .request_id = 77};
+    for (unsigned bit = 0; bit < 16; bit++) {
+        native_encode_header(bytes, &header);
+        store_u16(bytes + 18, (uint16_t)(1U << bit));
+        store_u32(bytes + SATCHEL_HEADER_CHECKED_BYTES,
+                  (uint32_t)hash64(view_of(bytes, SATCHEL_HEADER_CHECKED_BYTES), 0));
+        struct native_header read;
+        cr_assert_eq(native_decode_header(view_of(bytes, sizeof bytes), &read), STATUS_UNSUPPORTED,
+                     "bit %u", bit);
+        cr_assert_eq(read.request_id, 77);
+    }
 }
 
 Test(request, every_cut_in_the_body_is_refused)
