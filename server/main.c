@@ -344,7 +344,7 @@ static int parse_options(struct settings *settings, int argc, char *argv[], int 
     if (status != STATUS_END) {
         (void)fprintf(stderr, "satcheld: %s; see satcheld --help\n", errmsg);
         *exit_code = EXIT_USAGE;
-    } else if (strcmp(seen, "--version") == 0) {
+    } else if (strcmp(seen, "version") == 0) {
         (void)printf("satcheld " SATCHEL_VERSION_TEXT "\n");
     } else {
         (void)printf("satcheld, the Satchel session store\n\nUsage: satcheld [OPTION…]\n\n"
