@@ -15,6 +15,8 @@
 #include "client/dial.h"
 #include "client/policy.h"
 
+enum { RETRY_AFTER_MS_MAX = 60000 }; /* a server that asks for more is asked once a minute */
+
 static void forget_job(struct satchel_async *self)
 {
     if (self->resolved != NULL) {
@@ -37,7 +39,8 @@ static void back_off(struct satchel_async *self)
     forget_job(self);
     self->phase = ASYNC_BACKOFF;
     self->dial_failures++;
-    arm_dial_timer(self, self->not_connected.retry_after_ms +
+    uint64_t asked_ms = self->not_connected.retry_after_ms;
+    arm_dial_timer(self, (asked_ms < RETRY_AFTER_MS_MAX ? asked_ms : RETRY_AFTER_MS_MAX) +
                              policy_backoff_ms(self->dial_failures, random_u64()));
     if (satchel_status_retry_of(self->not_connected.status) == SATCHEL_RETRY_FINAL) {
         async_fail_waiting(self); /* a wrong token does not get better by waiting */

@@ -36,7 +36,7 @@ static bool may_try_again(const struct policy_case *ended)
 int64_t policy_pause_ms(const struct policy_case *ended)
 {
     if (!may_try_again(ended) || ended->left_ms <= 1 ||
-        ended->retry_after_ms + 1 >= ended->left_ms) {
+        ended->retry_after_ms >= ended->left_ms - 1) {
         return POLICY_GIVE_UP;
     }
     /* The jitter comes on top of what the server asked for: otherwise all that were told "100 ms"

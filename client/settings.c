@@ -5,6 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TIME_MS_MAX UINT64_C(86400000000) /* 1000 days: keeps sums of nanoseconds from overflow */
+
+static uint64_t time_or(uint64_t given_ms, uint64_t standard_ms)
+{
+    uint64_t ms = given_ms != 0 ? given_ms : standard_ms;
+    return ms < TIME_MS_MAX ? ms : TIME_MS_MAX;
+}
+
 static bool is_port(const char *text)
 {
     size_t digits = strspn(text, "0123456789");
@@ -72,8 +80,8 @@ enum satchel_status settings_init(struct settings *self, const struct satchel_op
     }
     const char *name = options->client_name != NULL ? options->client_name : "libsatchel";
     *self = (struct settings){
-        .deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : SETTINGS_DEADLINE_MS,
-        .connect_ms = options->connect_ms != 0 ? options->connect_ms : SETTINGS_CONNECT_MS,
+        .deadline_ms = time_or(options->deadline_ms, SETTINGS_DEADLINE_MS),
+        .connect_ms = time_or(options->connect_ms, SETTINGS_CONNECT_MS),
         .connections_max = options->connections_max != 0 ? options->connections_max
                                                          : SETTINGS_CONNECTIONS_MAX,
     };
