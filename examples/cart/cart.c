@@ -43,10 +43,12 @@ int64_t cart_total_cents(const struct cart *self)
 
 static json_t *line_json(const struct cart_line *line)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I}", "sku", line->product->sku, "name",
-                     line->product->name, "quantity", (json_int_t)line->quantity, "price_cents",
-                     (json_int_t)line->product->price_cents, "line_cents",
-                     (json_int_t)(line->quantity * line->product->price_cents));
+    const struct product *product = line->product;
+    json_int_t quantity = line->quantity;
+    json_int_t line_cents = quantity * product->price_cents;
+    return json_pack("{s:s, s:s, s:I, s:I, s:I}", "sku", product->sku, "name", product->name,
+                     "quantity", quantity, "price_cents", (json_int_t)product->price_cents,
+                     "line_cents", line_cents);
 }
 
 json_t *cart_json(const struct cart *self, int64_t quantity_max, const char *served_by)
