@@ -44,7 +44,7 @@ static enum status read_header(struct journal_files *self, struct journal_file *
         (void)snprintf(errmsg, errmsg_bytes, "cannot open %s: %s", segment->path, strerror(errno));
         return status_of_errno(errno);
     }
-    uint8_t bytes[SEGMENT_HEADER_BYTES];
+    uint8_t bytes[SEGMENT_HEADER_BYTES + 1]; /* one more tells whether something stands behind it */
     size_t got = 0;
     enum status status = file_pread_all(file, fd, bytes, sizeof bytes, 0, &got);
     (void)file->close(file->arg, fd);
@@ -52,7 +52,7 @@ static enum status read_header(struct journal_files *self, struct journal_file *
         (void)snprintf(errmsg, errmsg_bytes, "cannot read %s: %s", segment->path, strerror(errno));
         return status;
     }
-    if (got < sizeof bytes || all_zero(bytes, got)) {
+    if (got < SEGMENT_HEADER_BYTES || (got == SEGMENT_HEADER_BYTES && all_zero(bytes, got))) {
         /* Its maker died before the header was durable, so before the first frame. */
         log_info("unfinished journal segment ignored", "path=%s", segment->path);
         return STATUS_OK;
@@ -187,6 +187,21 @@ static enum status replay_frame(struct replay *self, const struct frame *frame)
     return STATUS_OK;
 }
 
+/* The whole frames end at `expected`, and `rest` is what stands behind: was that change, or one
+ * behind it which is not in the rows, durable once? See segment.h. */
+static bool is_damage(const struct replay *self, struct view rest, uint64_t seed, uint64_t expected)
+{
+    struct frame frame;
+    while (frame_find(&rest, seed, &frame)) {
+        bool is_lacking = frame.first_lsn + frame.count - 1 > self->applied_lsn &&
+                          frame.first_lsn <= self->limit_lsn;
+        if (expected > self->applied_lsn ? frame.durable_lsn >= expected : is_lacking) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status replay_bytes(struct replay *self, const struct journal_file *segment,
                                 struct view bytes, bool is_last_of_epoch, char *errmsg,
                                 size_t errmsg_bytes)
@@ -205,8 +220,7 @@ static enum status replay_bytes(struct replay *self, const struct journal_file *
         }
         expected += frame.count;
     }
-    if (is_last_of_epoch && expected <= self->limit_lsn && expected > self->applied_lsn &&
-        frame_proves_durable(rest, seed, expected)) {
+    if (is_last_of_epoch && expected <= self->limit_lsn && is_damage(self, rest, seed, expected)) {
         (void)snprintf(errmsg, errmsg_bytes,
                        "%s is damaged at change %" PRIu64 ", which was durable", segment->path,
                        expected);

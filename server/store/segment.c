@@ -105,19 +105,18 @@ enum status frame_next(struct view *rest, uint64_t seed, uint64_t expected_lsn, 
     return STATUS_OK;
 }
 
-bool frame_proves_durable(struct view rest, uint64_t seed, uint64_t lsn)
+bool frame_find(struct view *rest, uint64_t seed, struct frame *out)
 {
-    struct frame frame;
-    while (rest.len >= FRAME_HEADER_BYTES) {
-        const uint8_t *found = memmem(rest.ptr, rest.len, &frame_magic, sizeof frame_magic);
+    while (rest->len >= FRAME_HEADER_BYTES) {
+        const uint8_t *found = memmem(rest->ptr, rest->len, &frame_magic, sizeof frame_magic);
         if (found == NULL) {
             return false;
         }
-        rest = view_of(found, rest.len - (size_t)(found - rest.ptr));
-        if (frame_read(rest, seed, &frame) && frame.durable_lsn >= lsn) {
+        struct view here = view_of(found, rest->len - (size_t)(found - rest->ptr));
+        *rest = view_of(here.ptr + 1, here.len - 1);
+        if (frame_read(here, seed, out)) {
             return true;
         }
-        rest = view_of(rest.ptr + 1, rest.len - 1);
     }
     return false;
 }

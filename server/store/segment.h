@@ -13,7 +13,8 @@
  *
  * Is that end a torn tail (the process died while writing what it had not acknowledged) or damage?
  * Each frame says what was durable when it was written: if any whole frame behind the end knew the
- * missing lsn to be durable, it is damage.
+ * missing lsn to be durable, it is damage. What the rows have was durable as well: if the end comes
+ * before it, any whole frame behind the end with changes that the rows lack says the same.
  */
 #pragma once
 
@@ -70,5 +71,6 @@ void frame_seal(uint8_t *at, const struct frame *frame, uint64_t seed);
 enum status frame_next(struct view *rest, uint64_t seed, uint64_t expected_lsn,
                        struct frame *out) MUST_CHECK;
 
-/** True when somewhere in `rest` stands a whole frame that knew `lsn` to be durable. */
-bool frame_proves_durable(struct view rest, uint64_t seed, uint64_t lsn);
+/** Finds the next whole frame that begins anywhere in `rest`, whatever its lsn; `*rest` goes on one
+ *  byte behind its beginning. False when there is none. */
+bool frame_find(struct view *rest, uint64_t seed, struct frame *out);
