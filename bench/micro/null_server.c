@@ -25,6 +25,7 @@ enum { VALUE_BYTES = 512 };
 
 /* Replies, made once. */
 struct replies {
+    struct buf native_hello;
     struct buf native_ok;
     struct buf native_value;
     struct buf resp_ok;
@@ -49,6 +50,11 @@ static void make_replies(struct replies *self)
                                  .has_content = true,
                                  .kind = SATCHEL_BLOB,
                                  .content = view_of(value, sizeof value)};
+    size_t start;
+    must(native_frame_begin(&self->native_hello, &start));
+    must(native_put_u16(&self->native_hello, SATCHEL_TAG_WIRE_VERSION, SATCHEL_WIRE_VERSION));
+    native_frame_end(&self->native_hello, start,
+                     (struct native_header){.opcode = SATCHEL_OP_HELLO});
     must(native_encode_reply(&self->native_ok, &ok));
     must(native_encode_reply(&self->native_value, &found));
     must(buf_append(&self->resp_ok, view_str("+OK\r\n")));
@@ -73,8 +79,9 @@ static size_t answer_native(const struct replies *replies, struct view rest, str
         *need = frame_bytes;
         return 0;
     }
-    bool is_get = header.opcode == SATCHEL_OP_GET;
-    const struct buf *reply = is_get ? &replies->native_value : &replies->native_ok;
+    const struct buf *reply = header.opcode == SATCHEL_OP_HELLO ? &replies->native_hello
+                              : header.opcode == SATCHEL_OP_GET ? &replies->native_value
+                                                                : &replies->native_ok;
     size_t start = out->len;
     *status = buf_append(out, buf_view(reply));
     if (*status == STATUS_OK) {
@@ -219,6 +226,7 @@ int main(int argc, char **argv)
            used.ru_utime.tv_usec, used.ru_stime.tv_sec, used.ru_stime.tv_usec);
     metric_visit(&registry, print_sample, NULL);
     net_free(net);
+    buf_free(&replies.native_hello);
     buf_free(&replies.native_ok);
     buf_free(&replies.native_value);
     buf_free(&replies.resp_ok);
