@@ -217,7 +217,7 @@ static void run_scan(struct fake_peer *peer, const struct fake_request *request,
     for (unsigned found = 0; at < SESSIONS_MAX && found < 2; at++) {
         const struct stored *stored = peer->fake->sessions[at];
         if (stored == NULL || stored->id.len < scan->prefix.len ||
-            memcmp(stored->id.ptr, scan->prefix.ptr, scan->prefix.len) != 0) {
+            !view_equal(view_of(stored->id.ptr, scan->prefix.len), scan->prefix)) {
             continue;
         }
         struct buf entry = {0};
