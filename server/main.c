@@ -7,7 +7,6 @@
  */
 #include <event2/event.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +134,12 @@ static void on_drained(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+static void handle_signal(int signal_number, void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+    (void)sigaction(signal_number, &action, NULL); /* fails for unknown numbers only */
+}
+
 static void on_forced(int signal_number)
 {
     (void)signal_number;
@@ -152,7 +157,7 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
     self->drain_start_ns = clock_mono_ns(&clock_system);
     /* The main loop ends before the storage does: from now on the clock, and a second signal after
      * the loop, end the process at once. */
-    (void)signal(SIGALRM, on_forced);
+    handle_signal(SIGALRM, on_forced);
     (void)alarm(STOP_S_MAX);
     net_stop_accepting(self->net);
     serve_drain(self->serve);
@@ -364,7 +369,7 @@ int main(int argc, char *argv[])
     if (parse_options(&server.settings, argc, argv, &exit_code) != 0) {
         return exit_code;
     }
-    (void)signal(SIGPIPE, SIG_IGN);
+    handle_signal(SIGPIPE, SIG_IGN);
     log_configure((enum log_level)server.settings.log.level,
                   (enum log_format)server.settings.log.format);
     char errmsg[600];
@@ -376,8 +381,8 @@ int main(int argc, char *argv[])
         return EXIT_START;
     }
     (void)event_base_dispatch(server.base);
-    (void)signal(SIGTERM, on_forced);
-    (void)signal(SIGINT, on_forced);
+    handle_signal(SIGTERM, on_forced);
+    handle_signal(SIGINT, on_forced);
     status = stop(&server);
     log_info("stopped", "status=\"%s\"", status_text(status));
     return status == STATUS_OK ? 0 : EXIT_STORAGE;

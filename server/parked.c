@@ -38,6 +38,11 @@ struct view parked_frame(const struct parked *self)
     return view_of(self->bytes.ptr + self->bytes_head, self->ring[self->head].len);
 }
 
+size_t parked_bytes(const struct parked *self)
+{
+    return self->bytes.len - self->bytes_head;
+}
+
 void parked_pop(struct parked *self)
 {
     self->bytes_head += self->ring[self->head].len;

@@ -35,6 +35,9 @@ enum status parked_push(struct parked *self, const struct parked_reply *reply) M
 const struct parked_reply *parked_first(const struct parked *self);
 struct view parked_frame(const struct parked *self);
 
+/** Bytes of all frames that are parked. */
+size_t parked_bytes(const struct parked *self);
+
 /** Removes the oldest reply and its frame. */
 void parked_pop(struct parked *self);
 

@@ -213,10 +213,17 @@ static unsigned decode_batch(struct serve_worker *self, struct client *client, s
     return count;
 }
 
+/* The storage lags, or too many bytes wait for it here. */
+static bool is_behind(const struct serve_worker *self)
+{
+    return store_pressure(self->serve->store) != PRESSURE_NONE ||
+           parked_bytes(&self->parked) > PARKED_BYTES_MAX;
+}
+
 /* Stops reading from a client that has too much unanswered, or while the storage lags behind. */
 static bool pause_if_needed(struct serve_worker *self, struct client *client)
 {
-    bool lagging = client->in_flight > 0 && store_pressure(self->serve->store) != PRESSURE_NONE;
+    bool lagging = client->in_flight > 0 && is_behind(self);
     if (!lagging && client->in_flight < IN_FLIGHT_MAX) {
         return false;
     }
@@ -276,6 +283,13 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
             }
         }
         for (unsigned i = 0; i < count; i++) {
+            if (i > 0 && (conn_is_full(conn) || parked_bytes(&self->parked) > PARKED_BYTES_MAX)) {
+                /* Large replies: the rest of the batch comes again when there is room. */
+                used = (size_t)(bodies[i].ptr - bytes.ptr) - SATCHEL_HEADER_BYTES;
+                *need = 0;
+                stop = false;
+                break;
+            }
             run_request(self, client, &self->batch[i], bodies[i], self->hashes[i]);
         }
     }
@@ -328,10 +342,17 @@ static void release_parked(struct serve_worker *self)
 static struct waiting_load *take_loaded(struct serve_worker *self)
 {
     (void)pthread_mutex_lock(&self->loaded_lock);
-    struct waiting_load *load = self->loaded;
+    struct waiting_load *newest = self->loaded;
     self->loaded = NULL;
     (void)pthread_mutex_unlock(&self->loaded_lock);
-    return load;
+    struct waiting_load *oldest = NULL; /* the list was built from its front: turn it round */
+    while (newest != NULL) {
+        struct waiting_load *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
 }
 
 /* Runs commands again whose values have been read. */
@@ -380,7 +401,7 @@ static void on_woken(void *arg, struct worker *worker)
     begin_batch(self);
     release_parked(self);
     run_loaded(self);
-    if (self->lagging && store_pressure(self->serve->store) == PRESSURE_NONE) {
+    if (self->lagging && !is_behind(self)) {
         self->lagging = false;
         worker_each_conn(worker, resume_paused, NULL);
     }

@@ -35,7 +35,9 @@ METRIC_TABLE_DECLARE(serve_metrics)
 
 enum {
     IN_FLIGHT_MAX = 1024, /* unanswered requests of one connection; above it is not read from */
-    BATCH_MAX = 32,       /* requests that are decoded before the first is executed */
+    PARKED_BYTES_MAX = 32 * 1024 *
+                       1024, /* of a worker's parked replies; above it, no more reading */
+    BATCH_MAX = 32,          /* requests that are decoded before the first is executed */
     WORKERS_MAX = 128,
 };
 

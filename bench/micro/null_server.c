@@ -198,6 +198,7 @@ int main(int argc, char **argv)
                                   .workers = argc > 2 ? strtoul(argv[2], NULL, 10) : 1,
                                   .connections_max = 20000,
                                   .unsent_bytes_max = 8 * 1024 * 1024,
+                                  .held_bytes_max = 256 * 1024 * 1024,
                                   .stall_ms = 30000};
     struct net_handler handler = {.worker_started = on_worker_started,
                                   .worker_stopped = on_worker,

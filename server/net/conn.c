@@ -10,7 +10,10 @@
 #include "base/log.h"
 #include "net/worker.h"
 
-enum { CLOSE_LOG_LINES_MAX = 20 }; /* in a period of log_gate_open() */
+enum {
+    CLOSE_LOG_LINES_MAX = 20,      /* in a period of log_gate_open() */
+    HELD_FREELY_BYTES = 64 * 1024, /* what a connection may hold however much all hold together */
+};
 
 static void link_conn(struct conn *self)
 {
@@ -211,6 +214,10 @@ void conn_leave(struct conn *self)
         conn_finish(self);
         return;
     }
+    conn_account(self);
+    if (self->is_dead) {
+        return;
+    }
     conn_watch(self);
     /* The handler stopped early because of what was unsent, but the socket took it all; or it
      * paused and changed its mind. What it left over would otherwise wait for new bytes. */
@@ -220,10 +227,29 @@ void conn_leave(struct conn *self)
     self->is_resumed = false;
 }
 
+void conn_account(struct conn *self)
+{
+    size_t holds = self->in.cap + self->out.cap;
+    if (holds == self->held) {
+        return;
+    }
+    struct net *net = self->worker->net;
+    bool grew = holds > self->held;
+    uint64_t change = (uint64_t)holds - self->held; /* wraps when it shrank, and so does the sum */
+    /* Relaxed: a limit on a sum, nothing else is read by it. */
+    uint64_t total = atomic_fetch_add_explicit(&net->held_bytes, change, memory_order_relaxed);
+    metric_move_shared(&self->worker->metrics.held, (int64_t)change);
+    self->held = holds;
+    if (grew && holds > HELD_FREELY_BYTES && total + change > net->options.held_bytes_max) {
+        conn_close(self, CONN_CLOSE_LIMIT, "too many half requests and unread replies in all");
+    }
+}
+
 void conn_free(struct conn *self)
 {
     buf_free(&self->in);
     buf_free(&self->out);
+    conn_account(self);
     free(self);
 }
 

@@ -44,6 +44,7 @@ struct conn {
     size_t need;     /* bytes without which calling `received` again is useless */
     struct buf out;  /* unsent replies behind `out_sent`; without memory when there are none */
     size_t out_sent; /* bytes at the start of `out` that are gone already */
+    size_t held;     /* of `in` and `out` together, as counted in net.held_bytes */
     int64_t took_ms; /* worker time when bytes last arrived */
     int64_t gave_ms; /* worker time when the peer last took bytes */
     const char *close_detail; /* static text or NULL */
@@ -74,6 +75,10 @@ void conn_send(struct conn *self);
 
 /** Closes the connection when it made no progress for `stall_ms` while we waited for the peer. */
 void conn_check_stall(struct conn *self, uint64_t stall_ms);
+
+/** Counts what the connection's buffers hold, and closes it when it grew while all connections
+ *  together hold too much. To be called when the buffers have changed. */
+void conn_account(struct conn *self);
 
 /** Frees the memory of a dead connection. */
 void conn_free(struct conn *self);

@@ -55,6 +55,7 @@ static void deliver(struct conn *self, struct view bytes)
     const struct net_handler *handler = &self->worker->net->handler;
     if (bytes.len < self->need) {
         keep_left_over(self, bytes, 0);
+        conn_account(self);
         return;
     }
     conn_enter(self);
@@ -103,6 +104,10 @@ static void receive(struct conn *self)
     size_t room = self->need > in->len ? self->need - in->len : RECV_ROOM_UNKNOWN;
     if (buf_reserve(in, room) != STATUS_OK) {
         conn_close(self, CONN_CLOSE_LIMIT, "no memory for a request");
+        return;
+    }
+    conn_account(self);
+    if (self->is_dead) {
         return;
     }
     size_t got = recv_once(self, in->ptr + in->len, room);

@@ -177,6 +177,15 @@ static bool end_if_broken(struct conn *self)
     return true;
 }
 
+/* After sending: the connection ends, or its limits are looked at. */
+static void settle(struct conn *self)
+{
+    if (!end_if_broken(self)) {
+        limit_unsent(self);
+        conn_account(self);
+    }
+}
+
 void conn_send(struct conn *self)
 {
     assert(self->worker->current != self);
@@ -187,9 +196,7 @@ void conn_send(struct conn *self)
     if (!self->is_writing) { /* otherwise the socket is full and says when it is not */
         send_own(self);
     }
-    if (!end_if_broken(self)) {
-        limit_unsent(self);
-    }
+    settle(self);
 }
 
 static void conn_on_writable(evutil_socket_t fd, short what, void *arg)
@@ -199,9 +206,7 @@ static void conn_on_writable(evutil_socket_t fd, short what, void *arg)
     struct conn *self = arg;
     struct worker *worker = self->worker;
     send_own(self);
-    if (!end_if_broken(self)) {
-        limit_unsent(self);
-    }
+    settle(self);
     worker_flush(worker);
 }
 

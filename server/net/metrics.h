@@ -5,6 +5,7 @@
 
 #define NET_METRICS(X)                                                                             \
     X(gauge, connections, "satchel_net_connections", "", "Open client connections.")               \
+    X(gauge, held, "satchel_net_held_bytes", "", "Memory for half requests and unread replies.")   \
     X(counter, accepted, "satchel_net_connections_accepted_total", "",                             \
       "Client connections accepted.")                                                              \
     X(counter, refused, "satchel_net_connections_refused_total", "",                               \

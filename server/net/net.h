@@ -30,6 +30,7 @@ struct net_options {
     uint64_t workers;          /* 0: one per processor */
     uint64_t connections_max;  /* over all workers */
     uint64_t unsent_bytes_max; /* a connection with more than this unsent is not read from */
+    uint64_t held_bytes_max;   /* half requests and unread replies of all connections together */
     uint64_t stall_ms; /* half a request, or a peer that takes nothing, for this long: closed */
 };
 

@@ -34,6 +34,7 @@ struct net {
     unsigned workers_running;     /* threads; main thread, immutable between start and stop */
     uint16_t port;                /* immutable after start */
     _Atomic uint64_t connections; /* open ones; any thread */
+    _Atomic uint64_t held_bytes;  /* in buffers of connections; any thread */
     pthread_mutex_t lock;
     pthread_cond_t changed;     /* of the two counts below */
     unsigned workers_started;   /* guarded by lock */

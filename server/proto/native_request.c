@@ -197,6 +197,7 @@ enum satchel_status native_decode_request(struct native_request *request, struct
     case SATCHEL_OP_PATCH:
         status = decode_command(&header, &tags, ack_default, &request->command, why);
         if (status == SATCHEL_OK) {
+            request->command.content_bytes_max = value_bytes_max;
             status = session_check_command(&request->command, value_bytes_max, why);
         }
         return status;

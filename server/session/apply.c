@@ -142,11 +142,16 @@ static void apply_touch(const struct session *old, const struct command *cmd, in
     finish_touch(old, out);
 }
 
+static uint64_t content_bytes_max(const struct command *cmd)
+{
+    return cmd->content_bytes_max == 0 ? SATCHEL_VALUE_BYTES_MAX : cmd->content_bytes_max;
+}
+
 /* Nothing comes from an older session, and a delta must not be replayed on one: a whole PUT. */
 static void patch_absent(const struct command *cmd, int64_t now_ms, struct session_scratch *scratch,
                          struct change *out)
 {
-    out->status = fields_patch((struct view){0}, cmd->ops, SATCHEL_VALUE_BYTES_MAX,
+    out->status = fields_patch((struct view){0}, cmd->ops, content_bytes_max(cmd),
                                &scratch->content, NULL, &scratch->returned);
     if (out->status != SATCHEL_OK) {
         return;
@@ -167,7 +172,7 @@ static void patch_present(const struct session *old, const struct command *cmd, 
         out->status = SATCHEL_WRONG_KIND;
         return;
     }
-    out->status = fields_patch(old->content, cmd->ops, SATCHEL_VALUE_BYTES_MAX, &scratch->content,
+    out->status = fields_patch(old->content, cmd->ops, content_bytes_max(cmd), &scratch->content,
                                &scratch->delta, &scratch->returned);
     if (out->status != SATCHEL_OK) {
         return;
@@ -184,12 +189,12 @@ static void patch_present(const struct session *old, const struct command *cmd, 
         next->owner = cmd->owner;
     }
     out->returned = buf_view(&scratch->returned);
-    if (!content_changed && !owner_changed && !gives_times(cmd)) {
+    if (!content_changed && !owner_changed) {
         finish_touch(old, out); /* for example a SET_IF_ABSENT of a field that is there */
         return;
     }
     next->content = buf_view(&scratch->content);
-    if (owner_changed || gives_times(cmd) || durable_expiry_moved(old, next)) {
+    if (owner_changed || next->idle_ttl_ms != old->idle_ttl_ms || durable_expiry_moved(old, next)) {
         out->kind = CHANGE_PUT; /* the delta alone would not tell the journal everything */
         return;
     }

@@ -44,6 +44,7 @@ struct command {
     bool has_owner; /* SET, PATCH: the owner becomes `owner`; otherwise SET clears, PATCH keeps */
     enum satchel_kind kind;     /* SET */
     uint64_t condition_version; /* CONDITION_VERSION */
+    uint64_t content_bytes_max; /* PATCH: what the content may grow to; 0 = the format's limit */
     uint64_t ttl_ms;            /* 0 = not given; at most one of the two is given */
     uint64_t idle_ttl_ms;       /* 0 = not given */
     struct view id;

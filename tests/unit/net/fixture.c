@@ -119,6 +119,7 @@ void fixture_init(struct fixture *self)
                     .workers = 1,
                     .connections_max = 1000,
                     .unsent_bytes_max = 1024 * 1024,
+                    .held_bytes_max = 64 * 1024 * 1024,
                     .stall_ms = 1000},
         .handler = {.worker_started = on_started,
                     .worker_stopped = on_stopped,

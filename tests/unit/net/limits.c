@@ -106,6 +106,35 @@ Test(limits, a_reader_that_has_stopped_is_closed_after_its_time)
     fixture_stop(&self);
 }
 
+Test(limits, half_requests_of_all_together_have_a_limit)
+{
+    enum { LARGE = 700 * 1024 };
+    struct fixture self;
+    fixture_init(&self);
+    self.options.held_bytes_max = 1024 * 1024;
+    fixture_start(&self);
+    static uint8_t frame[FRAME_HEADER_BYTES + LARGE];
+    static uint8_t answer[sizeof frame];
+    store_u32(frame, LARGE);
+    int first = client_connect(&self);
+    client_send(first, view_of(frame, sizeof frame / 2));
+    fixture_await_metric(&self, "satchel_net_received_bytes_total", "", sizeof frame / 2);
+    cr_assert(ge(u64, fixture_metric(&self, "satchel_net_held_bytes", ""), LARGE));
+    int second = client_connect(&self);
+    client_send(second, view_of(frame, 64));
+    fixture_await_metric(&self, closed_total, "reason=\"limit\"", 1);
+    int small = client_connect(&self);
+    client_send_frame(small, "what is small goes on");
+    client_expect_frame(small, "what is small goes on");
+    client_send(first, view_of(frame + sizeof frame / 2, sizeof frame - sizeof frame / 2));
+    client_recv(first, answer, sizeof answer);
+    cr_assert(view_equal(view_of(answer, sizeof answer), view_of(frame, sizeof frame)));
+    (void)close(first);
+    (void)close(second);
+    (void)close(small);
+    fixture_stop(&self);
+}
+
 Test(limits, slow_progress_is_progress)
 {
     struct fixture self;

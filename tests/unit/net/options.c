@@ -27,6 +27,7 @@ Test(net_options, the_defaults_are_those_of_the_design)
     cr_assert(eq(u64, options.workers, 0));
     cr_assert(eq(u64, options.connections_max, 20000));
     cr_assert(eq(u64, options.unsent_bytes_max, 8 * 1024 * 1024));
+    cr_assert(eq(u64, options.held_bytes_max, 256 * 1024 * 1024));
     cr_assert(eq(u64, options.stall_ms, 30000));
 }
 
