@@ -15,6 +15,7 @@ enum {
 static bool reclaim(struct store *self, struct shard *shard, struct slot *slot)
 {
     struct entry *entry = slot->entry;
+    uint32_t hash = slot->hash;
     bool nowhere_else = entry->rowid == 0 && entry->state == ENTRY_DIRTY &&
                         entry_gate(shard, entry) <= journal_durable_lsn(self->journal);
     if (nowhere_else) {
@@ -24,6 +25,7 @@ static bool reclaim(struct store *self, struct shard *shard, struct slot *slot)
     if (shard_reserve(shard) != STATUS_OK) {
         return false; /* the dirty list is full: later */
     }
+    slot = shard_find(shard, hash, entry_id(entry)); /* reserving moves slots */
     shard_bury(shard, slot, entry_gate(shard, entry));
     return true;
 }
