@@ -117,7 +117,8 @@ uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn)
     (void)pthread_mutex_lock(&self->lock);
     uint64_t undurable = atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed);
     struct chunk *chunk = self->open;
-    if (self->failed || undurable + bytes > self->options.undurable_bytes_max + CHUNK_BYTES) {
+    /* Over the limit by the last record at most, so the largest one passes the smallest limit. */
+    if (self->failed || undurable > self->options.undurable_bytes_max) {
         goto refuse;
     }
     if (chunk == NULL || chunk->cap - chunk->len < bytes) {
@@ -269,10 +270,11 @@ static enum status segment_rotate(struct journal *self, uint64_t first_lsn)
 {
     const struct file_ops *file = self->options.file;
     /* Everything in it is durable; closing it gives its lock up, and nobody writes it any more. */
-    if (file->close(file->arg, self->fd) != 0) {
+    int fd = self->fd;
+    self->fd = -1; /* closed also when that fails */
+    if (file->close(file->arg, fd) != 0) {
         return status_of_errno(errno);
     }
-    self->fd = -1;
     enum status status = remember_closed(self, self->number, first_lsn - 1);
     return status == STATUS_OK ? segment_start(self, self->number + 1, first_lsn - 1, first_lsn)
                                : status;

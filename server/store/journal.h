@@ -60,9 +60,9 @@ enum status journal_close(struct journal *self);
 
 /**
  * Opens the journal for one record of `bytes`: returns where to encode it, and its lsn, with the
- * journal locked until journal_end(). NULL when over undurable_bytes_max, out of memory or failed;
- * then it is not locked and no lsn was given out. Called with a shard locked, which makes the order
- * of records the order of changes (invariant 2). Any thread.
+ * journal locked until journal_end(). NULL when more than undurable_bytes_max is waiting, out of
+ * memory or failed; then it is not locked and no lsn was given out. Called with a shard locked,
+ * which makes the order of records the order of changes (invariant 2). Any thread.
  */
 uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn) MUST_CHECK;
 
