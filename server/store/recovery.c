@@ -14,7 +14,11 @@
 
 /* How far the lsn is moved ahead at each start, past everything that a `fast` reply may have shown
  * without it being durable (invariant 3): more than undurable bytes can hold records. */
-enum { LSN_GAP = 1 << 26, UNDURABLE_BYTES_MOST = 512 * 1024 * 1024, RECORD_BYTES_LEAST = 9 };
+enum {
+    LSN_GAP = 1 << 26,
+    UNDURABLE_BYTES_MOST = 512 * 1024 * 1024 + SATCHEL_BODY_BYTES_MAX, /* of the options, and one */
+    RECORD_BYTES_LEAST = RECORD_HEADER_BYTES + 1,
+};
 _Static_assert(UNDURABLE_BYTES_MOST / RECORD_BYTES_LEAST < LSN_GAP, "the gap covers what was lost");
 
 struct recovery {
@@ -189,17 +193,16 @@ static enum status make_meta(struct store *self)
     return rows_commit(write);
 }
 
+enum status store_read_meta(struct store *self)
+{
+    enum status status = rows_read_meta(self->rows, &self->meta);
+    return status == STATUS_NOT_FOUND ? make_meta(self) : status;
+}
+
 static enum status read_rows(struct store *self, struct recovery *recovery, char *errmsg,
                              size_t errmsg_bytes)
 {
-    enum status status = rows_read_meta(self->rows, &self->meta);
-    if (status == STATUS_NOT_FOUND) {
-        status = make_meta(self);
-    }
-    if (status == STATUS_OK) {
-        self->table.seed = self->meta.hash_seed;
-        status = rows_reader_new(self->rows, &recovery->reader);
-    }
+    enum status status = rows_reader_new(self->rows, &recovery->reader);
     if (status == STATUS_OK) {
         status = rows_scan(self->rows, add_row, recovery);
     }
@@ -222,7 +225,7 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
         .dir = self->journal_dir,
         .epoch = self->meta.epoch,
         .follows_lsn = last_lsn,
-        .next_lsn = (highest / LSN_GAP + 1) * LSN_GAP + 1,
+        .next_lsn = highest + LSN_GAP,
         .segment_bytes = self->options.segment_bytes,
         .undurable_bytes_max = self->options.undurable_busy_bytes,
         .clock = self->deps.clock,

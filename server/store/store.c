@@ -115,9 +115,12 @@ static void *keeper_run(void *arg)
     char why[512] = "out of memory";
     (void)pthread_setname_np(pthread_self(), "checkpoint");
     enum status status = store_recover(self, why, sizeof why);
-    if (status == STATUS_OK) {
-        /* Release: a worker that sees SERVING sees the table, the journal and the loader. */
-        atomic_store_explicit(&self->state, STORE_SERVING, memory_order_release);
+    /* Release: a worker that sees SERVING sees the table, the journal and the loader. A reader may
+     * have failed already, and that is final. */
+    int loading = STORE_LOADING;
+    if (status == STATUS_OK &&
+        atomic_compare_exchange_strong_explicit(&self->state, &loading, STORE_SERVING,
+                                                memory_order_release, memory_order_relaxed)) {
         self->deps.events.ready(self->deps.events.arg);
     }
     bool serving = status == STATUS_OK;
@@ -182,6 +185,15 @@ static enum status open_files(struct store *self, const struct store_options *op
         status = rows_open(&rows, &self->rows, errmsg, errmsg_bytes);
     }
     free(path);
+    if (status == STATUS_OK) {
+        status = store_read_meta(self);
+        if (status != STATUS_OK) {
+            (void)snprintf(errmsg, errmsg_bytes, "cannot read the data file in %s: %s: %s",
+                           options->data_dir, status_text(status), rows_error(self->rows));
+        }
+    }
+    /* Known before anybody can ask for a hash: one from before recovery is good after it. */
+    self->table.seed = self->meta.hash_seed;
     return status;
 }
 

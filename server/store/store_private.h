@@ -60,6 +60,9 @@ struct store {
     unsigned sweep_shard; /* where store_sweep goes on; its thread only */
 };
 
+/** Reads the meta row, or makes it in a new data file. Before threads start. */
+enum status store_read_meta(struct store *self) MUST_CHECK;
+
 /** Rebuilds the table from rows and journal and opens the journal for this epoch. Keeper thread. */
 enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
