@@ -150,8 +150,9 @@ Test(blocking, a_scan_goes_through_all_pages_and_stops_when_told)
 {
     struct fake *fake = fake_start(NULL);
     struct satchel *store = open_store((struct satchel_options){0}, fake_address(fake));
-    for (char digit = '0'; digit < '9'; digit++) {
-        char name[] = {'c', 'a', 'r', 't', ':', digit, '\0'};
+    for (int i = 0; i < 9; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "cart:%d", i);
         assert_status(satchel_set(store, satchel_text(name), satchel_text("x"), NULL, NULL),
                       SATCHEL_OK);
         name[0] = 'p';
@@ -227,9 +228,9 @@ Test(blocking, the_servers_pause_is_respected_and_so_is_the_deadline)
     fake = fake_start(&(struct fake_options){.script = play, .arg = &script});
     store = open_store((struct satchel_options){.deadline_ms = 200}, fake_address(fake));
     start_ms = now_ms();
-    assert_status(add_one(store, NULL), SATCHEL_BUSY);
+    cr_assert_neq(add_one(store, NULL), SATCHEL_OK);
     cr_assert_leq(now_ms() - start_ms, 1000);
-    cr_assert_lt(fake_requests(fake), 100, "a busy loop");
+    cr_assert(fake_requests(fake) > 1 && fake_requests(fake) < 50, "a busy loop");
     satchel_close(store);
     fake_stop(fake);
 }
@@ -291,15 +292,28 @@ Test(blocking, a_break_in_flight_is_repeated_only_where_it_does_no_harm)
     }
 }
 
+static void full_after_first(struct fake_peer *peer, const struct fake_request *request, void *arg)
+{
+    (void)arg;
+    if (request->connection == 1) {
+        fake_welcome(peer, request);
+    } else {
+        fake_status(peer, request, SATCHEL_BUSY, 0);
+        fake_drop(peer);
+    }
+}
+
 Test(blocking, a_set_that_may_have_been_applied_is_not_reported_as_never_sent)
 {
     struct script script = {.count = 1, .drop = true};
-    struct fake *fake = fake_start(&(struct fake_options){.script = play, .arg = &script});
-    struct satchel *store = open_store((struct satchel_options){.deadline_ms = 300},
+    struct fake *fake = fake_start(
+        &(struct fake_options){.script = play, .arg = &script, .hello = full_after_first});
+    struct satchel *store = open_store((struct satchel_options){.deadline_ms = 200},
                                        fake_address(fake));
-    script.count = 1000; /* all attempts are dropped after they were read */
     assert_status(satchel_set(store, id(), satchel_text("x"), NULL, NULL), SATCHEL_DISCONNECTED);
-    cr_assert_gt(fake_requests(fake), 1);
+    cr_assert_gt(fake_connections(fake), 1, "it was tried again");
+    enum satchel_status unsent = satchel_set(store, id(), satchel_text("x"), NULL, NULL);
+    cr_assert_neq(satchel_status_retry(unsent), SATCHEL_RETRY_MAYBE_APPLIED);
     satchel_close(store);
     fake_stop(fake);
 }
