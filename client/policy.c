@@ -35,16 +35,19 @@ static bool may_try_again(const struct policy_case *ended)
 
 int64_t policy_pause_ms(const struct policy_case *ended)
 {
-    if (!may_try_again(ended) || ended->left_ms <= 1 ||
-        ended->retry_after_ms >= ended->left_ms - 1) {
+    if (!may_try_again(ended) || ended->left_ms <= POLICY_ATTEMPT_MS) {
+        return POLICY_GIVE_UP;
+    }
+    uint64_t longest_ms = ended->left_ms - POLICY_ATTEMPT_MS;
+    if (ended->retry_after_ms >= longest_ms) {
         return POLICY_GIVE_UP;
     }
     /* The jitter comes on top of what the server asked for: otherwise all that were told "100 ms"
      * would return in the same millisecond. Near the deadline a shorter pause is worth more than
      * none, so the last attempt is moved in front of it. */
     uint64_t pause_ms = ended->retry_after_ms + policy_backoff_ms(ended->failures, ended->random);
-    if (pause_ms >= ended->left_ms) {
-        pause_ms = ended->left_ms - 1;
+    if (pause_ms > longest_ms) {
+        pause_ms = longest_ms;
     }
     return (int64_t)pause_ms;
 }

@@ -16,6 +16,8 @@
 enum {
     POLICY_BACKOFF_FIRST_MS = 10,
     POLICY_BACKOFF_MOST_MS = 1000,
+    POLICY_ATTEMPT_MS = 25, /* no attempt starts with less time: it would hardly be answered, and a
+                               clear BUSY would become a TIMED_OUT that may have been applied */
     POLICY_GIVE_UP = -1,
 };
 
@@ -30,8 +32,8 @@ struct policy_case {
     uint64_t random;         /* any 64 random bits */
 };
 
-/** Milliseconds (at least 1, less than left_ms) to wait before the next attempt, or POLICY_GIVE_UP.
- */
+/** Milliseconds (at least 1, at most left_ms - POLICY_ATTEMPT_MS) to wait before the next attempt,
+ *  or POLICY_GIVE_UP. */
 int64_t policy_pause_ms(const struct policy_case *ended);
 
 /** Milliseconds from 1 to the ceiling that `failures` (at least 1) attempts have reached. */

@@ -375,14 +375,87 @@ static void drop_at_once(struct fake_peer *peer, const struct fake_request *requ
     fake_drop(peer);
 }
 
-Test(async, a_server_that_drops_every_connection_is_not_hammered)
+static void leave_at_once(struct fake_peer *peer, const struct fake_request *request, void *arg)
 {
-    struct fake *fake = fake_start(&(struct fake_options){.hello = drop_at_once});
-    struct run run = start(fake_address(fake), (struct satchel_options){0});
-    get(&run, 400);
+    (void)arg;
+    fake_welcome(peer, request);
+    fake_goaway(peer);
+}
+
+Test(async, a_server_that_is_of_no_use_is_not_hammered)
+{
+    static const fake_script hellos[] = {drop_at_once, leave_at_once};
+    for (size_t i = 0; i < 2; i++) {
+        struct fake *fake = fake_start(&(struct fake_options){.hello = hellos[i]});
+        struct run run = start(fake_address(fake), (struct satchel_options){0});
+        get(&run, 400);
+        until_answered(&run, 1);
+        cr_assert_neq(run.last, SATCHEL_OK);
+        cr_assert(fake_connections(fake) > 1 && fake_connections(fake) < 50, "%u",
+                  fake_connections(fake));
+        finish(&run);
+        fake_stop(fake);
+    }
+}
+
+static void full_after_first(struct fake_peer *peer, const struct fake_request *request, void *arg)
+{
+    (void)arg;
+    if (request->connection == 1) {
+        fake_welcome(peer, request);
+    } else {
+        fake_status(peer, request, SATCHEL_BUSY, 0);
+        fake_drop(peer);
+    }
+}
+
+Test(async, a_set_that_may_have_been_applied_is_not_reported_as_never_sent)
+{
+    struct fake *fake = fake_start(
+        &(struct fake_options){.script = drop_first, .hello = full_after_first});
+    struct run run = start(fake_address(fake), (struct satchel_options){.deadline_ms = 200});
+    satchel_async_set(run.store, satchel_text("x"), satchel_text("y"), NULL, on_answer, &run);
     until_answered(&run, 1);
-    cr_assert_neq(run.last, SATCHEL_OK);
-    cr_assert_lt(fake_connections(fake), 100);
+    cr_assert_eq(run.last, SATCHEL_DISCONNECTED);
+    add_one(&run, 0);
+    until_answered(&run, 2);
+    cr_assert_neq(satchel_status_retry(run.last), SATCHEL_RETRY_MAYBE_APPLIED);
+    finish(&run);
+    fake_stop(fake);
+}
+
+static void stop_reading_first(struct fake_peer *peer, const struct fake_request *request,
+                               void *arg)
+{
+    (void)arg;
+    fake_store(peer, request);
+    if (request->connection == 1) {
+        fake_stop_reading(peer);
+    }
+}
+
+Test(async, what_was_not_sent_completely_goes_to_the_next_connection)
+{
+    struct fake *fake = fake_start(&(struct fake_options){.script = stop_reading_first});
+    struct run run = start(fake_address(fake), (struct satchel_options){.deadline_ms = 20000});
+    get(&run, 0);
+    until_answered(&run, 1);
+
+    /* More than the sockets hold, and neither may be repeated once it was sent. */
+    static char value[15 * 1024 * 1024];
+    satchel_async_set(run.store, satchel_text("large"), (struct satchel_bytes){value, sizeof value},
+                      &(struct satchel_command_options){.condition = SATCHEL_IF_ABSENT}, on_answer,
+                      &run);
+    add_one(&run, 0);
+    for (int turn = 0; turn < 50; turn++) {
+        (void)event_base_loop(run.base, EVLOOP_NONBLOCK);
+    }
+    cr_assert_eq(run.answered, 1);
+    fake_close_connections(fake);
+    until_answered(&run, 3);
+    cr_assert_eq(run.ok, 2, "%s: %s", satchel_status_text(run.last), run.message);
+    cr_assert_eq(run.number, 1);
+    cr_assert_eq(fake_connections(fake), 2);
     finish(&run);
     fake_stop(fake);
 }

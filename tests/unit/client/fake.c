@@ -23,7 +23,9 @@ struct fake_peer {
     int fd; /* -1: free */
     unsigned number;
     bool drop;
+    bool is_deaf;
     struct buf in;
+    struct buf out;
 };
 
 struct stored {
@@ -53,16 +55,27 @@ struct fake {
 
 void fake_send(struct fake_peer *peer, struct view bytes)
 {
-    size_t piece = peer->fake->options.piece_bytes;
-    while (bytes.len > 0) {
-        size_t len = piece != 0 && piece < bytes.len ? piece : bytes.len;
-        ssize_t sent = send(peer->fd, bytes.ptr, len, MSG_NOSIGNAL);
-        if (sent < 0) {
-            return; /* the client has gone, which is its right */
-        }
-        bytes.ptr += sent;
-        bytes.len -= (size_t)sent;
+    if (buf_append(&peer->out, bytes) != STATUS_OK) {
+        abort();
     }
+}
+
+/* What a script sends for one request leaves in one go, so that tests do not depend on timing; or
+ * in pieces, when the test wants these. */
+static void flush(struct fake_peer *peer)
+{
+    size_t piece = peer->fake->options.piece_bytes;
+    struct view rest = buf_view(&peer->out);
+    while (rest.len > 0) {
+        size_t len = piece != 0 && piece < rest.len ? piece : rest.len;
+        ssize_t sent = send(peer->fd, rest.ptr, len, MSG_NOSIGNAL);
+        if (sent < 0) {
+            break; /* the client has gone, which is its right */
+        }
+        rest.ptr += sent;
+        rest.len -= (size_t)sent;
+    }
+    peer->out.len = 0;
 }
 
 void fake_reply(struct fake_peer *peer, const struct native_reply *reply)
@@ -87,6 +100,11 @@ void fake_status(struct fake_peer *peer, const struct fake_request *request,
 void fake_drop(struct fake_peer *peer)
 {
     peer->drop = true;
+}
+
+void fake_stop_reading(struct fake_peer *peer)
+{
+    peer->is_deaf = true;
 }
 
 void fake_goaway(struct fake_peer *peer)
@@ -310,6 +328,7 @@ static void peer_close(struct fake_peer *peer)
         (void)close(peer->fd);
         peer->fd = -1;
         buf_free(&peer->in);
+        buf_free(&peer->out);
         peer->drop = false;
     }
 }
@@ -326,10 +345,12 @@ static void peer_serve(struct fake_peer *peer)
     }
     peer->in.len += (size_t)got;
     struct fake_request request = {0};
-    while (!peer->drop && native_decode_header(buf_view(&peer->in), &request.header) == STATUS_OK &&
+    while (!peer->drop && !peer->is_deaf &&
+           native_decode_header(buf_view(&peer->in), &request.header) == STATUS_OK &&
            peer->in.len >= SATCHEL_HEADER_BYTES + (size_t)request.header.body_bytes) {
         request.body = view_of(peer->in.ptr + SATCHEL_HEADER_BYTES, request.header.body_bytes);
         handle(peer, &request);
+        flush(peer);
         buf_consume(&peer->in, SATCHEL_HEADER_BYTES + (size_t)request.header.body_bytes);
     }
     if (peer->drop) {
@@ -359,7 +380,8 @@ static void *serve(void *arg)
         fds[count++] = (struct pollfd){.fd = self->listener, .events = POLLIN};
         fds[count++] = (struct pollfd){.fd = self->wake, .events = POLLIN};
         for (size_t i = 0; i < PEERS_MAX; i++) {
-            fds[count++] = (struct pollfd){.fd = self->peers[i].fd, .events = POLLIN};
+            const struct fake_peer *peer = &self->peers[i];
+            fds[count++] = (struct pollfd){.fd = peer->is_deaf ? -1 : peer->fd, .events = POLLIN};
         }
         if (poll(fds, count, -1) < 0) {
             continue;

@@ -57,6 +57,9 @@ void fake_send(struct fake_peer *peer, struct view bytes);
 /** Closes the connection when the script returns. */
 void fake_drop(struct fake_peer *peer);
 
+/** Reads no more from the connection. */
+void fake_stop_reading(struct fake_peer *peer);
+
 /** Sends GOAWAY. */
 void fake_goaway(struct fake_peer *peer);
 
