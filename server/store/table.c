@@ -190,9 +190,12 @@ enum status shard_reserve(struct shard *self)
     if (status == STATUS_OK && (self->used + 1) > capacity / 5 * 4) {
         status = resize(self, capacity + capacity / 2);
     }
-    /* The tail's next-to-last slot in use: another displaced entry might not fit. */
-    if (status == STATUS_OK && slots_of(self)[self->slot_count - 2].entry != NULL) {
-        status = resize(self, capacity_of(self) + capacity_of(self) / 2);
+    /* The tail's next-to-last slot in use: another displaced entry might not fit. Growing spreads
+     * entries, unless they share their hash, as an index that is nearly empty says. */
+    while (status == STATUS_OK && slots_of(self)[self->slot_count - 2].entry != NULL) {
+        capacity = capacity_of(self);
+        status = self->used < capacity / 8 ? STATUS_TOO_LARGE
+                                           : resize(self, capacity + capacity / 2);
     }
     return status;
 }

@@ -88,7 +88,8 @@ void shard_unlock(struct shard *self);
 struct slot *shard_find(struct shard *self, uint64_t hash, struct view id);
 
 /** Makes sure that one more entry can be inserted and put into the dirty list without failing.
- *  NO_MEMORY; TOO_LARGE when the shard's dirty list is full. Slots move. */
+ *  NO_MEMORY; TOO_LARGE when the shard's dirty list is full, or too many of its ids
+ *  share one hash. Slots move. */
 enum status shard_reserve(struct shard *self) MUST_CHECK;
 
 /** Inserts an entry whose id is not there; shard_reserve() was called. Takes ownership. */
