@@ -151,7 +151,7 @@ Test(blocking, a_scan_goes_through_all_pages_and_stops_when_told)
     struct fake *fake = fake_start(NULL);
     struct satchel *store = open_store((struct satchel_options){0}, fake_address(fake));
     for (int i = 0; i < 9; i++) {
-        char name[16];
+        char name[32];
         (void)snprintf(name, sizeof name, "cart:%d", i);
         assert_status(satchel_set(store, satchel_text(name), satchel_text("x"), NULL, NULL),
                       SATCHEL_OK);
