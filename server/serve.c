@@ -103,6 +103,7 @@ static void run_request(struct serve_worker *self, struct client *client,
     if (!client->greeted && header->opcode != SATCHEL_OP_HELLO &&
         header->opcode != SATCHEL_OP_PING) {
         serve_refuse(self, client, header, SATCHEL_HELLO_REQUIRED, NULL);
+        client->dismissed = true;
         conn_close(client->conn, CONN_CLOSE_PROTOCOL, "no HELLO first");
         return;
     }
@@ -291,6 +292,10 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
                 break;
             }
             run_request(self, client, &self->batch[i], bodies[i], self->hashes[i]);
+            if (client->dismissed) {
+                used = bytes.len;
+                break;
+            }
         }
     }
     if (stop && used < bytes.len) {

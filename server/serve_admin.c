@@ -60,6 +60,7 @@ void serve_hello(struct serve_worker *self, struct client *client,
     if (token.len != 0 && !view_equal_constant_time(token, hello->token)) {
         metric_add(&self->metrics.denied, 1);
         serve_refuse(self, client, &request->header, SATCHEL_UNAUTHENTICATED, NULL);
+        client->dismissed = true;
         conn_close(client->conn, CONN_CLOSE_PROTOCOL, "wrong token");
         return;
     }

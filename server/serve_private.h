@@ -46,6 +46,7 @@ struct client {
     struct conn *conn;  /* borrowed; NULL when the connection is gone */
     uint32_t in_flight; /* parked replies and waiting loads */
     bool greeted;       /* HELLO was accepted */
+    bool dismissed;     /* its connection is closed for what it sent: the rest is not looked at */
     bool paused;        /* by us: in_flight or the storage's backlog is at its limit */
 };
 
