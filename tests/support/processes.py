@@ -10,6 +10,7 @@ the log, an exit, or a condition, each with a deadline.
 """
 
 import ctypes
+import http.client
 import os
 import re
 import shutil
@@ -159,13 +160,39 @@ class Satcheld(Program):
         self.address = "127.0.0.1:0"
         self.ops = "127.0.0.1:0"
 
-    def start(self):
+    def start(self, deadline_s=DEADLINE_S):
         """Starts it and waits until it serves."""
+        self.start_loading()
+        self.wait_for_line(r"\bserving\b", deadline_s)
+
+    def start_loading(self):
+        """Starts it and waits until it listens; it may not serve yet."""
         self.launch([self.binary, "--data", self.data, "--run-dir", self.run,
                      "--listen", self.address, "--ops", self.ops, *self.options])
         match = self.wait_for_line(r"\blistening listen=(\S+) ops=(\S+)")
         self.address, self.ops = match.groups()
-        self.wait_for_line(r"\bserving\b")
+
+    def memory_kib(self, name="VmRSS"):
+        """A figure of /proc/PID/status."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith(name + ":"))
+
+    def ask_ops(self, path):
+        """GET on the ops port: the status and the text."""
+        connection = http.client.HTTPConnection(self.ops, timeout=DEADLINE_S)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def metric(self, name):
+        """A value of /metrics; `name` includes the labels."""
+        for line in self.ask_ops("/metrics")[1].splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no metric {name}")
 
     def clean_up(self):
         shutil.rmtree(self.directory, ignore_errors=True)
