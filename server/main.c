@@ -370,8 +370,7 @@ int main(int argc, char *argv[])
         return exit_code;
     }
     handle_signal(SIGPIPE, SIG_IGN);
-    handle_signal(SIGXFSZ,
-                  SIG_IGN); /* a limit of file sizes fails the write, as a full disk does */
+    handle_signal(SIGXFSZ, SIG_IGN); /* at a limit of file sizes the write says so, too */
     log_configure((enum log_level)server.settings.log.level,
                   (enum log_format)server.settings.log.format);
     char errmsg[600];

@@ -1,0 +1,391 @@
+#!/usr/bin/python3
+"""operations.py --satcheld PATH --fill PATH --fail-io PATH: what an operator does to a store, and is told.
+
+Stopping, starting what cannot start, health and metrics through a life, and storage that refuses.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import unittest.mock
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import native  # noqa: E402
+from native import Connection  # noqa: E402
+from processes import DEADLINE_S, Satcheld, wait_until  # noqa: E402
+
+OPTIONS = None
+EXIT_STOPPED, EXIT_START, EXIT_USAGE, EXIT_STORAGE, EXIT_FORCED = range(5)
+STOP_S_MAX = 10
+SESSIONS = 2000
+
+
+def limit_file_sizes(store, size):
+    """Its writes behind `size` fail, as on a full disk, until there is another limit."""
+    _, most = resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE, (size, most))
+
+
+class FaultyStorage:
+    """Storage whose `call` can be made to fail, or wait (see tests/support/fail_io.c)."""
+
+    def __init__(self, store, call):
+        self.call = call
+        self.flag = os.path.join(store.directory, "fault")
+
+    def preloaded(self):
+        """For a store that is started inside `with`."""
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        return unittest.mock.patch.dict(os.environ, {
+            "LD_PRELOAD": OPTIONS.fail_io, "FAIL_IO_CALL": self.call, "FAIL_IO_FLAG": self.flag,
+            "ASAN_OPTIONS": sanitizer})
+
+    def fault(self):
+        with open(self.flag, "wb"):
+            pass
+
+    def recover(self):
+        os.unlink(self.flag)
+
+
+class StoreTest(unittest.TestCase):
+    def new_store(self, *options):
+        """One that is not started yet; ended and removed with the test."""
+        store = Satcheld(OPTIONS.satcheld, *options)
+        self.addCleanup(store.clean_up)
+        self.addCleanup(lambda: store.is_running() and store.kill())
+        return store
+
+    def fill(self, store, mode, *options, sessions=SESSIONS, value_bytes=512):
+        return subprocess.Popen(
+            [OPTIONS.fill, mode, "--server", store.address, "--sessions", str(sessions),
+             "--value-bytes", str(value_bytes), *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def finish(self, process):
+        told, _ = process.communicate(timeout=DEADLINE_S * 2)
+        self.assertEqual(process.returncode, 0)
+        return told.strip()
+
+    def churn(self, store, **how):
+        """Starts overwriting sessions; returns the process and the file of what it will know."""
+        state = os.path.join(store.directory, "state")
+        process = self.fill(store, "churn", "--state", state, **how)
+        wait_until(lambda: store.metric("satchel_journal_records_total") > 5000
+                   or process.poll() is not None, "some thousand changes are made")
+        return process, state
+
+    def check(self, store, state, **how):
+        told = self.finish(self.fill(store, "check", "--state", state, **how))
+        self.assertRegex(told, r"checked [1-9]\d* acknowledgements: 0 lost")
+        return told
+
+
+class Stopping(StoreTest):
+    def test_sigterm_under_load_loses_nothing(self):
+        store = self.new_store("--checkpoint-interval", "50ms")
+        store.start()
+        churning, state = self.churn(store)
+        start = time.monotonic()
+        self.assertEqual(store.terminate(), EXIT_STOPPED)
+        self.assertLess(time.monotonic() - start, STOP_S_MAX)
+        self.finish(churning)
+        self.assertIn("stopped", store.lines[-1])
+        store.start()
+        self.assertTrue(store.wait_for_line(r"recovered replayed=0\b"), "the last checkpoint")
+        print(f"\n  {self.check(store, state)}")
+
+    def test_clients_are_told_before_it_stops(self):
+        store = self.new_store()
+        store.start()
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+            store.process.send_signal(signal.SIGTERM)
+            goaway = conn.take()
+            self.assertEqual((goaway.opcode, goaway.status), (native.GOAWAY, native.STOPPING))
+            self.assertEqual(conn.take_all(), [])
+        self.assertEqual(store.wait(), EXIT_STOPPED)
+
+    def test_a_second_sigterm_ends_it_at_once(self):
+        store = self.new_store()
+        store.start()
+        churning, state = self.churn(store)
+        # Both signals are there before the process runs again: it cannot stop in between.
+        store.process.send_signal(signal.SIGSTOP)
+        store.process.send_signal(signal.SIGTERM)
+        store.process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        store.process.send_signal(signal.SIGCONT)
+        self.assertEqual(store.wait(), EXIT_FORCED)
+        self.assertLess(time.monotonic() - start, 2)
+        self.finish(churning)
+        store.start()
+        self.check(store, state)
+
+
+class Starting(StoreTest):
+    def refused(self, code, *arguments, **environment):
+        """Runs it; it has to end with `code` and one line, which is returned."""
+        told = subprocess.run([OPTIONS.satcheld, *arguments], env={**os.environ, **environment},
+                              capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        lines = [line for line in told.stderr.splitlines() if line.startswith("satcheld: ")]
+        self.assertEqual(told.returncode, code, told.stderr)
+        self.assertEqual(len(lines), 1, told.stderr)
+        return lines[0]
+
+    def places(self):
+        """Options for a directory of its own and free ports."""
+        directory = tempfile.mkdtemp(prefix="satchel-test-")
+        self.addCleanup(shutil.rmtree, directory)
+        return directory, ("--data", directory + "/data", "--run-dir", directory + "/run",
+                           "--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0")
+
+    def test_options_that_cannot_be_used_are_named(self):
+        for arguments, environment, word in (
+                (("--nonsense",), {}, "--nonsense"), (("extra",), {}, "extra"),
+                (("--memory", "7x"), {}, "memory"), (("--memory", "1"), {}, "memory"),
+                (("--ack", "maybe"), {}, "ack"), (("--workers", "-1"), {}, "workers"),
+                (("--stall",), {}, "stall"),
+                ((), {"SATCHEL_SEGMENT_BYTES": "tiny"}, "SATCHEL_SEGMENT_BYTES")):
+            with self.subTest(arguments=arguments, environment=environment):
+                self.assertIn(word, self.refused(EXIT_USAGE, *arguments, **environment))
+
+    def test_a_port_in_use_is_named(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            address = f"127.0.0.1:{other.getsockname()[1]}"
+            for option in ("--listen", "--ops"):
+                _, places = self.places()
+                self.assertIn(address, self.refused(EXIT_START, *places, option, address))
+        _, places = self.places()
+        self.assertIn("nowhere", self.refused(EXIT_START, *places, "--listen", "nowhere"))
+
+    def test_a_directory_has_one_store(self):
+        store = self.new_store()
+        store.start()
+        _, places = self.places()
+        line = self.refused(EXIT_START, *places, "--data", store.data)
+        self.assertIn(store.data, line)
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"still", b"here"), native.OK)
+
+    def test_a_directory_that_cannot_be_written_is_named(self):
+        directory, places = self.places()
+        blocked = os.path.join(directory, "file")
+        with open(blocked, "wb"):
+            pass
+        for unusable in (blocked, blocked + "/below", "/proc/satchel"):
+            self.assertIn(unusable, self.refused(EXIT_START, *places, "--data", unusable))
+
+    def test_the_token_file_has_to_be_usable(self):
+        directory, places = self.places()
+        short = os.path.join(directory, "short")
+        with open(short, "wb") as file:
+            file.write(b"short\n")
+        for path in (os.path.join(directory, "missing"), short, directory, os.devnull):
+            self.assertIn(path, self.refused(EXIT_START, *places, "--token-file", path))
+
+    def test_beyond_loopback_it_wants_a_token(self):
+        for address in ("0.0.0.0:0", "[::]:0"):
+            _, places = self.places()
+            line = self.refused(EXIT_START, *places, "--listen", address)
+            self.assertIn(address, line)
+            self.assertIn("--token-file", line)
+
+
+class Health(StoreTest):
+    def test_it_says_how_it_is_while_it_loads_and_serves(self):
+        """Reading the journal is held up until everything was asked."""
+        store = self.new_store()
+        store.start()
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+        store.kill()
+        storage = FaultyStorage(store, "pread")
+        storage.fault()
+        with storage.preloaded():
+            store.start_loading()
+        self.assertEqual(store.ask_ops("/readyz"), (503, "not ready: loading\n"))
+        self.assertEqual(store.ask_ops("/livez")[0], 200)
+        self.assertIn("satchel_sessions", store.ask_ops("/metrics")[1])
+        with Connection(store.address) as conn:
+            for opcode in (native.GET, native.DELETE):
+                reply = conn.ask(opcode, native.tag(native.ID, b"a"))
+                self.assertEqual(reply.status, native.LOADING)
+            storage.recover()
+            store.wait_for_line(r"\bserving\b")
+            self.assertEqual(conn.get(b"a"), b"b")
+        self.assertEqual(store.ask_ops("/readyz")[0], 200)
+        self.assertEqual(store.ask_ops("/livez")[0], 200)
+
+    def test_it_can_be_stopped_while_it_loads(self):
+        store = self.new_store()
+        store.start()
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+        store.kill()
+        storage = FaultyStorage(store, "pread")
+        storage.fault()
+        with storage.preloaded():
+            store.start_loading()
+        store.process.send_signal(signal.SIGTERM)
+        store.wait_for_line("stopping")
+        storage.recover()
+        self.assertEqual(store.wait(), EXIT_STOPPED)
+        store.start()
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.get(b"a"), b"b")
+
+    def test_while_it_stops_it_is_not_ready_and_answers_what_is_on_the_way(self):
+        """A change that waits for space holds the stopping up, until there is some."""
+        store = self.new_store("--checkpoint-interval", "1h")
+        store.start()
+        with Connection(store.address) as conn:
+            limit_file_sizes(store, 4096)
+            conn.send(native.frame(native.SET, native.tag(native.ID, b"a") +
+                                   native.tag(native.VALUE, b"v" * 8192), request=7))
+            store.wait_for_line("no space for the journal")
+            store.process.send_signal(signal.SIGTERM)
+            self.assertEqual(conn.take().opcode, native.GOAWAY)
+            self.assertEqual(store.ask_ops("/readyz"), (503, "not ready: stopping\n"))
+            self.assertEqual(store.ask_ops("/livez")[0], 200)
+            limit_file_sizes(store, resource.RLIM_INFINITY)
+            reply = conn.take()
+            self.assertEqual((reply.request, reply.status), (7, native.OK))
+        self.assertEqual(store.wait(), EXIT_STOPPED)
+        store.start()
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.get(b"a"), b"v" * 8192)
+
+    def test_promtool_accepts_the_metrics_of_a_live_server(self):
+        promtool = shutil.which("promtool")
+        self.assertIsNotNone(promtool, "promtool is part of the package prometheus")
+        store = self.new_store("--checkpoint-interval", "50ms")
+        store.start()
+        churning, _ = self.churn(store)
+        for _ in range(3):
+            text = store.ask_ops("/metrics")[1]
+            told = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True,
+                                  text=True, timeout=DEADLINE_S, check=False)
+            self.assertEqual((told.returncode, told.stderr), (0, ""), told.stdout)
+        self.assertGreater(store.metric('satchel_requests_total{op="set"}'), 0)
+        self.assertEqual(store.terminate(), EXIT_STOPPED)
+        self.finish(churning)
+
+
+class Storage(StoreTest):
+    def test_a_write_or_sync_that_fails_ends_it_without_an_answer(self):
+        for call in ("pwrite", "fdatasync"):
+            with self.subTest(call=call):
+                store = self.new_store("--checkpoint-interval", "1h")
+                storage = FaultyStorage(store, call)
+                with storage.preloaded():
+                    store.start()
+                with Connection(store.address) as conn, Connection(store.address) as waiting:
+                    self.assertEqual(conn.set(b"a", b"before"), native.OK)
+                    storage.fault()
+                    waiting.send(native.frame(native.SET, native.tag(native.ID, b"a") +
+                                              native.tag(native.VALUE, b"after")))
+                    self.assertEqual(waiting.take_all(), [])
+                self.assertEqual(store.wait(), EXIT_STORAGE)
+                failed = [line for line in store.lines if "storage failed" in line]
+                self.assertEqual(len(failed), 1, store.log())
+                self.assertIn("journal", failed[0])
+                store.start()
+                with Connection(store.address) as conn:
+                    self.assertIn(conn.get(b"a"), (b"before", b"after"))
+
+    def test_under_load_nothing_acknowledged_is_lost_by_it(self):
+        for call in ("pwrite", "fdatasync"):
+            with self.subTest(call=call):
+                store = self.new_store("--checkpoint-interval", "20ms")
+                storage = FaultyStorage(store, call)
+                with storage.preloaded():
+                    store.start()
+                churning, state = self.churn(store)
+                storage.fault()
+                self.assertEqual(store.wait(), EXIT_STORAGE)
+                self.finish(churning)
+                store.start()
+                print(f"\n  {call}: {self.check(store, state)}")
+
+    def run_out_of_space(self, store, take_space, give_space):
+        """Writes are refused, reads go on, and with space everything does."""
+        churning, state = self.churn(store, value_bytes=2000)
+
+        def is_refused():
+            try:
+                with Connection(store.address, deadline_s=1) as conn:
+                    status = conn.set(b"new", b"n")
+            except TimeoutError:
+                return False  # accepted before the want was known: answered when it is durable
+            self.assertIn(status, (native.OK, native.BUSY, native.NO_SPACE))
+            return status == native.NO_SPACE
+
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"quiet", b"readable"), native.OK)
+            take_space()
+            wait_until(is_refused, "changes are refused for want of space")
+            self.assertEqual(conn.get(b"quiet"), b"readable")
+            give_space()
+            wait_until(lambda: conn.set(b"new", b"again") == native.OK, "there is space again")
+            self.assertEqual(conn.get(b"new"), b"again")
+        store.kill()
+        self.finish(churning)
+        store.start()
+        print(f"\n  {self.check(store, state, value_bytes=2000)}")
+        with Connection(store.address) as conn:
+            self.assertEqual(conn.get(b"new"), b"again")
+        self.assertEqual(store.terminate(), EXIT_STOPPED)
+
+    def test_over_a_limit_of_file_sizes_it_lives(self):
+        store = self.new_store("--checkpoint-interval", "50ms")
+        store.start()
+        self.run_out_of_space(store, lambda: limit_file_sizes(store, 4096),
+                              lambda: limit_file_sizes(store, resource.RLIM_INFINITY))
+
+    def test_on_a_full_disk_it_lives(self):
+        """On a small file system of its own, where that may be mounted."""
+        store = self.new_store("--checkpoint-interval", "200ms", "--segment-bytes", "4m")
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "satchel-test",
+                                  store.data], capture_output=True, check=False)
+        if mounted.returncode != 0:
+            self.skipTest("a file system cannot be mounted here")
+
+        def unmount():
+            if store.is_running():
+                store.kill()
+            subprocess.run(["umount", store.data], check=True)
+
+        self.addCleanup(unmount)
+        store.start()
+        ballast = os.path.join(store.data, "ballast")
+
+        def take_space():
+            with open(ballast, "wb", buffering=0) as file:
+                try:
+                    while file.write(bytes(1 << 16)):
+                        pass
+                except OSError:
+                    pass  # full
+
+        self.run_out_of_space(store, take_space, lambda: os.unlink(ballast))
+
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser()
+    PARSER.add_argument("--satcheld", required=True)
+    PARSER.add_argument("--fill", required=True)
+    PARSER.add_argument("--fail-io", required=True)
+    PARSER.add_argument("--sanitized", action="store_true", help="memory and time say nothing")
+    OPTIONS, REST = PARSER.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *REST], verbosity=2)

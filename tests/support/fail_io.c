@@ -1,0 +1,78 @@
+/*
+ * A library to preload (LD_PRELOAD) into a server. While the file named by FAIL_IO_FLAG exists, the
+ * call named by FAIL_IO_CALL is not what it should be:
+ *
+ *     pwrite, fdatasync    fails with EIO, for every file
+ *     pread                of a journal segment waits until the file named by FAIL_IO_FLAG is gone
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#pragma GCC visibility push(default)
+ssize_t pread(int fd, void *bytes, size_t len, off_t offset);
+ssize_t pread64(int fd, void *bytes, size_t len, off_t offset);
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset);
+ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset);
+int fdatasync(int fd);
+
+/* True while `call` is named and the flag is there; errno stays. */
+static bool is_named(const char *call)
+{
+    const char *named = getenv("FAIL_IO_CALL");
+    const char *flag = getenv("FAIL_IO_FLAG");
+    int kept = errno;
+    bool yes = named != NULL && flag != NULL && strcmp(named, call) == 0 && access(flag, F_OK) == 0;
+    errno = kept;
+    return yes;
+}
+
+static bool fails(const char *call)
+{
+    bool yes = is_named(call);
+    errno = yes ? EIO : errno;
+    return yes;
+}
+
+static bool is_segment(int fd)
+{
+    char link[64];
+    char path[4096] = "";
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, path, sizeof path - 1);
+    return len > 4 && strcmp(path + len - 4, ".jnl") == 0;
+}
+
+ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
+{
+    while (is_named("pread") && is_segment(fd)) {
+        (void)usleep(1000);
+    }
+    return (ssize_t)syscall(SYS_pread64, fd, bytes, len, offset);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t len, off_t offset)
+{
+    return pread(fd, bytes, len, offset);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+    return fails("pwrite") ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, bytes, len, offset);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset)
+{
+    return pwrite(fd, bytes, len, offset);
+}
+
+int fdatasync(int fd)
+{
+    return fails("fdatasync") ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+#pragma GCC visibility pop
