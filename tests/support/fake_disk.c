@@ -1,6 +1,7 @@
 /* The calls: counting, faults, held syncs; what is durable is kept by fake_platter.c. */
 #include "support/fake_disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -244,6 +245,22 @@ void fake_disk_fail(struct fake_disk *self, enum fake_call call, unsigned nth, i
     self->fail_at[call] = self->counts[call] + nth;
     self->fail_error[call] = error;
     (void)pthread_mutex_unlock(&self->lock);
+}
+
+void fake_disk_adopt(struct fake_disk *self, const char *dir)
+{
+    DIR *listing = opendir(dir);
+    REQUIRE(listing != NULL);
+    for (const struct dirent *item = NULL; (item = readdir(listing)) != NULL;) {
+        char path[4096];
+        (void)snprintf(path, sizeof path, "%s/%s", dir, item->d_name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        REQUIRE(fd >= 0);
+        platter_opened(&self->platter, fd, path);
+        platter_closed(&self->platter, fd);
+        REQUIRE(close(fd) == 0);
+    }
+    (void)closedir(listing);
 }
 
 void fake_disk_cut_write(struct fake_disk *self, unsigned nth)

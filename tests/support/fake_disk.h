@@ -45,6 +45,9 @@ void fake_disk_fail(struct fake_disk *self, enum fake_call call, unsigned nth, i
 /** The `nth` pwrite from now on writes half of its bytes and says so. */
 void fake_disk_cut_write(struct fake_disk *self, unsigned nth);
 
+/** Makes the disk know the segments that are in a directory already: they are durable. */
+void fake_disk_adopt(struct fake_disk *self, const char *dir);
+
 /** How many calls of this kind there were. */
 unsigned fake_disk_count(struct fake_disk *self, enum fake_call call);
 
