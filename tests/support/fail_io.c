@@ -14,12 +14,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#pragma GCC visibility push(default)
-ssize_t pread(int fd, void *bytes, size_t len, off_t offset);
-ssize_t pread64(int fd, void *bytes, size_t len, off_t offset);
-ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset);
-ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset);
-int fdatasync(int fd);
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's are reserved */
+#define EXPORTED __attribute__((visibility("default")))
 
 /* True while `call` is named and the flag is there; errno stays. */
 static bool is_named(const char *call)
@@ -41,14 +37,14 @@ static bool fails(const char *call)
 
 static bool is_segment(int fd)
 {
-    char link[64];
-    char path[4096] = "";
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t len = readlink(link, path, sizeof path - 1);
-    return len > 4 && strcmp(path + len - 4, ".jnl") == 0;
+    char fd_path[64];
+    char target[4096] = "";
+    (void)snprintf(fd_path, sizeof fd_path, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(fd_path, target, sizeof target - 1);
+    return len > 4 && strcmp(target + len - 4, ".jnl") == 0;
 }
 
-ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
+EXPORTED ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
 {
     while (is_named("pread") && is_segment(fd)) {
         (void)usleep(1000);
@@ -56,23 +52,23 @@ ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
     return (ssize_t)syscall(SYS_pread64, fd, bytes, len, offset);
 }
 
-ssize_t pread64(int fd, void *bytes, size_t len, off_t offset)
+EXPORTED ssize_t pread64(int fd, void *bytes, size_t len, off_t offset)
 {
     return pread(fd, bytes, len, offset);
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+EXPORTED ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 {
     return fails("pwrite") ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, bytes, len, offset);
 }
 
-ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset)
+EXPORTED ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset)
 {
     return pwrite(fd, bytes, len, offset);
 }
 
-int fdatasync(int fd)
+EXPORTED int fdatasync(int fd)
 {
     return fails("fdatasync") ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
-#pragma GCC visibility pop
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
