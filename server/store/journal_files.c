@@ -180,7 +180,7 @@ static enum status replay_frame(struct replay *self, const struct frame *frame)
             }
         }
         if (status != STATUS_END || lsn != frame->first_lsn + frame->count) {
-            return STATUS_CORRUPT;
+            return status == STATUS_UNSUPPORTED ? status : STATUS_CORRUPT;
         }
     }
     self->last_lsn = frame->first_lsn + frame->count - 1;

@@ -36,5 +36,6 @@ size_t record_bytes(enum record_type type, const struct change *change);
 /** Writes the record of a change that gets the number `lsn`. */
 void record_encode(uint8_t *to, enum record_type type, const struct change *change, uint64_t lsn);
 
-/** Takes the next record off the front of `*rest`; borrows from it. OK, END, or INVALID. */
+/** Takes the next record off the front of `*rest`; borrows from it. OK, END, INVALID, or
+ * UNSUPPORTED: an image of another format. */
 enum status record_next(struct view *rest, struct record *out) MUST_CHECK;
