@@ -109,33 +109,57 @@ static enum status create_data_file(const char *dir, const char *path, const str
     return file_sync_dir(file, dir);
 }
 
-enum status data_file_find(const char *dir, const char *journal_dir, const struct file_ops *file,
-                           char **out, char *errmsg, size_t errmsg_bytes)
+static enum status path_of_epoch(const char *dir, uint64_t epoch, char **out, char *errmsg,
+                                 size_t errmsg_bytes)
+{
+    if (asprintf(out, "%s/data-%010" PRIu64 ".mdb", dir, epoch) < 0) {
+        *out = NULL;
+        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    return STATUS_OK;
+}
+
+enum status data_file_locate(const char *dir, const char *journal_dir, char **out, char *errmsg,
+                             size_t errmsg_bytes)
 {
     struct listing found = {0};
+    const char *listed = dir;
     enum status status = list_dir(dir, &found);
     if (status == STATUS_OK) {
+        listed = journal_dir;
         status = list_dir(journal_dir, &found);
     }
     if (status != STATUS_OK) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot list %s: %s", dir, strerror(errno));
+        (void)snprintf(errmsg, errmsg_bytes, "cannot list %s: %s", listed, strerror(errno));
         return status;
     }
-    if (found.epoch_max == 0 && found.has_segments) {
+    if (found.epoch_max != 0) {
+        return path_of_epoch(dir, found.epoch_max, out, errmsg, errmsg_bytes);
+    }
+    if (found.has_segments) {
         (void)snprintf(errmsg, errmsg_bytes,
                        "%s has a journal but no data file: restore data-*.mdb, or remove both",
                        dir);
         return STATUS_CORRUPT;
     }
+    (void)snprintf(errmsg, errmsg_bytes, "%s has neither a data file nor a journal", dir);
+    return STATUS_NOT_FOUND;
+}
+
+enum status data_file_find(const char *dir, const char *journal_dir, const struct file_ops *file,
+                           char **out, char *errmsg, size_t errmsg_bytes)
+{
+    enum status status = data_file_locate(dir, journal_dir, out, errmsg, errmsg_bytes);
+    if (status != STATUS_NOT_FOUND) {
+        return status;
+    }
     char *path = NULL;
-    if (asprintf(&path, "%s/data-%010" PRIu64 ".mdb", dir,
-                 found.epoch_max == 0 ? 1 : found.epoch_max) < 0) {
-        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
-        return STATUS_NO_MEMORY;
+    status = path_of_epoch(dir, 1, &path, errmsg, errmsg_bytes);
+    if (status != STATUS_OK) {
+        return status;
     }
-    if (found.epoch_max == 0) {
-        status = create_data_file(dir, path, file);
-    }
+    status = create_data_file(dir, path, file);
     if (status != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot create %s: %s", path, strerror(errno));
         free(path);

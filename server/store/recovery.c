@@ -29,6 +29,7 @@ struct recovery {
     uint64_t memory_bytes; /* of what is in the table */
     uint64_t replayed;
     int64_t shown_ns; /* when progress was logged */
+    char why[128];    /* what add_row() found, for the message */
 };
 
 static void show_progress(struct recovery *self, const char *stage, uint64_t count)
@@ -55,9 +56,13 @@ static enum status add_row(void *arg, uint64_t rowid, const struct session *sess
     uint64_t hash = table_hash(&store->table, session->id);
     struct shard *shard = table_shard(&store->table, hash);
     shard_lock(shard);
-    enum status status = shard_find(shard, hash, session->id) != NULL ? STATUS_CORRUPT
-                                                                      : shard_reserve(shard);
-    if (status == STATUS_OK) {
+    const struct slot *same = shard_find(shard, hash, session->id);
+    enum status status = same != NULL ? STATUS_CORRUPT : shard_reserve(shard);
+    if (same != NULL) {
+        (void)snprintf(self->why, sizeof self->why,
+                       "rows %" PRIu64 " and %" PRIu64 " are of the same session",
+                       (uint64_t)same->entry->rowid, rowid);
+    } else if (status == STATUS_OK) {
         (void)shard_insert(shard, hash, entry);
     }
     shard_unlock(shard);
@@ -208,7 +213,8 @@ static enum status read_rows(struct store *self, struct recovery *recovery, char
     }
     if (status != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot read the data file in %s: %s: %s",
-                       self->options.data_dir, status_text(status), rows_error(self->rows));
+                       self->options.data_dir, status_text(status),
+                       recovery->why[0] != '\0' ? recovery->why : rows_error(self->rows));
     }
     return status;
 }
@@ -239,10 +245,10 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
     return journal_open(&options, &self->journal, errmsg, errmsg_bytes);
 }
 
-enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes)
+enum status store_rebuild(struct store *self, uint64_t *last_lsn, uint64_t *replayed, char *errmsg,
+                          size_t errmsg_bytes)
 {
     struct recovery recovery = {.store = self, .shown_ns = clock_mono_ns(self->deps.clock)};
-    uint64_t last_lsn = 0;
     enum status status = read_rows(self, &recovery, errmsg, errmsg_bytes);
     if (status == STATUS_OK) {
         status = journal_files_list(&self->old, self->journal_dir, self->meta.uuid, self->deps.file,
@@ -250,23 +256,31 @@ enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes)
     }
     if (status == STATUS_OK) {
         status = journal_files_replay(&self->old, self->meta.applied_lsn, replay_record, &recovery,
-                                      &last_lsn, errmsg, errmsg_bytes);
-    }
-    if (status == STATUS_OK) {
-        status = open_journal(self, last_lsn, errmsg, errmsg_bytes);
-    }
-    if (status == STATUS_OK) {
-        status = loader_start(self, &self->loader);
+                                      last_lsn, errmsg, errmsg_bytes);
     }
     if (recovery.reader != NULL) {
         rows_reader_free(recovery.reader);
     }
     buf_free(&recovery.row);
     buf_free(&recovery.patched);
+    *replayed = recovery.replayed;
+    return status;
+}
+
+enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes)
+{
+    uint64_t last_lsn = 0;
+    uint64_t replayed = 0;
+    enum status status = store_rebuild(self, &last_lsn, &replayed, errmsg, errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = open_journal(self, last_lsn, errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = loader_start(self, &self->loader);
+    }
     if (status == STATUS_OK) {
         metric_set(&self->metrics.applied_lsn, (int64_t)self->meta.applied_lsn);
-        log_info("recovered", "replayed=%" PRIu64 " epoch=%" PRIu64, recovery.replayed,
-                 self->meta.epoch);
+        log_info("recovered", "replayed=%" PRIu64 " epoch=%" PRIu64, replayed, self->meta.epoch);
     }
     return status;
 }

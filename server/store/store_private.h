@@ -63,7 +63,14 @@ struct store {
 /** Reads the meta row, or makes it in a new data file. Before threads start. */
 enum status store_read_meta(struct store *self) MUST_CHECK;
 
-/** Rebuilds the table from rows and journal and opens the journal for this epoch. Keeper thread. */
+/**
+ * Rebuilds the table from rows and journal, and writes nothing. `*last_lsn` becomes the last change
+ * found, `*replayed` how many came from the journal. On failure `errmsg` holds a line.
+ */
+enum status store_rebuild(struct store *self, uint64_t *last_lsn, uint64_t *replayed, char *errmsg,
+                          size_t errmsg_bytes) MUST_CHECK;
+
+/** Rebuilds the table and opens the journal for this epoch. Keeper thread. */
 enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /** Writes all changes so far to LMDB and lets the journal go that they were in. Keeper thread. */
