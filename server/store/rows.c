@@ -71,7 +71,7 @@ static enum status take_lock(struct rows *self, const struct rows_options *optio
                              size_t errmsg_bytes)
 {
     const struct file_ops *file = options->file;
-    self->fd = file->open(file->arg, options->path, O_RDWR, 0);
+    self->fd = file->open(file->arg, options->path, options->read_only ? O_RDONLY : O_RDWR, 0);
     if (self->fd < 0) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot open %s: %s", options->path, strerror(errno));
         return status_of_errno(errno);
@@ -120,30 +120,48 @@ static enum status make_link(struct rows *self, const struct rows_options *optio
     return status;
 }
 
+/* Opening the main database once fixes its handle for all. Its flags are part of the file, and
+ * every one of them would change how keys are compared. */
+static enum status open_database(struct rows *self)
+{
+    MDB_txn *txn = NULL;
+    unsigned flags = 0;
+    int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_dbi_flags(txn, self->dbi, &flags);
+    }
+    if (txn != NULL) {
+        mdb_txn_abort(txn);
+    }
+    return rows_status(self, rc == MDB_SUCCESS && flags != 0 ? MDB_CORRUPTED : rc, "mdb_dbi_open");
+}
+
 static enum status open_env(struct rows *self, const struct rows_options *options)
 {
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
+    const char *path = self->link;
+    if (options->read_only) { /* LMDB's own lock would only be one more file */
+        flags |= MDB_RDONLY | MDB_NOLOCK;
+        path = options->path;
+    }
     enum status status = rows_status(self, mdb_env_create(&self->env), "mdb_env_create");
     if (status == STATUS_OK) {
         status = rows_status(self, mdb_env_set_mapsize(self->env, options->map_bytes), "map size");
     }
     if (status == STATUS_OK) {
         /* Synchronous commits; never NOSYNC (a killed task is a crashed machine), WRITEMAP, NOLOCK
-         * (measured: wrong data) or NOMEMINIT (writes old heap memory to disk). */
-        status = rows_status(
-            self,
-            mdb_env_open(self->env, self->link, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600),
-            "mdb_env_open");
+         * beside a writer (measured: wrong data) or NOMEMINIT (writes old heap memory to disk). */
+        status = rows_status(self, mdb_env_open(self->env, path, flags, 0600), "mdb_env_open");
     }
-    struct rows_write *write = NULL;
     if (status == STATUS_OK) {
-        status = rows_write_begin(self, &write);
+        status = open_database(self);
     }
-    if (status == STATUS_OK) { /* opening the main database once fixes its handle for all */
-        rows_abort(write);
-        /* What a dead process left in the page cache may not be on the storage yet. */
-        if (fdatasync(self->fd) != 0) {
-            status = rows_status(self, errno, "fdatasync");
-        }
+    /* What a dead process left in the page cache may not be on the storage yet. */
+    if (status == STATUS_OK && !options->read_only && fdatasync(self->fd) != 0) {
+        status = rows_status(self, errno, "fdatasync");
     }
     return status;
 }
@@ -158,7 +176,7 @@ enum status rows_open(const struct rows_options *options, struct rows **out, cha
     }
     self->file = options->file;
     enum status status = take_lock(self, options, errmsg, errmsg_bytes);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !options->read_only) {
         status = make_link(self, options, errmsg, errmsg_bytes);
     }
     if (status == STATUS_OK) {
@@ -340,8 +358,9 @@ enum status rows_put_meta(struct rows_write *write, const struct rows_meta *meta
 
 enum status rows_read_meta(struct rows *self, struct rows_meta *out)
 {
-    struct rows_write *write = NULL;
-    enum status status = rows_write_begin(self, &write);
+    MDB_txn *txn = NULL;
+    enum status status = rows_status(self, mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn),
+                                     "mdb_txn_begin");
     if (status != STATUS_OK) {
         return status;
     }
@@ -349,7 +368,8 @@ enum status rows_read_meta(struct rows *self, struct rows_meta *out)
     row_key(key_bytes, 0, 0);
     MDB_val key = {.mv_size = sizeof key_bytes, .mv_data = key_bytes};
     MDB_val value;
-    status = rows_status(self, mdb_get(write->txn, self->dbi, &key, &value), "meta row");
+    MDB_stat all = {0};
+    status = rows_status(self, mdb_get(txn, self->dbi, &key, &value), "meta row");
     if (status == STATUS_OK) {
         const uint8_t *bytes = value.mv_data;
         if (value.mv_size != META_BYTES || memcmp(bytes, "SATCHEL", 8) != 0 ||
@@ -369,10 +389,11 @@ enum status rows_read_meta(struct rows *self, struct rows_meta *out)
             out->last_lsn = load_u64(bytes + 56);
             out->next_rowid = load_u64(bytes + 64);
         }
-    } else if (status == STATUS_NOT_FOUND && write->last_rowid != 0) {
+    } else if (status == STATUS_NOT_FOUND && mdb_stat(txn, self->dbi, &all) == MDB_SUCCESS &&
+               all.ms_entries != 0) {
         (void)snprintf(self->error, sizeof self->error, "the meta row is missing");
         status = STATUS_CORRUPT;
     }
-    rows_abort(write);
+    mdb_txn_abort(txn);
     return status;
 }

@@ -41,9 +41,11 @@ struct rows_meta {
 
 struct rows_options {
     const char *path;            /* of the data file, which exists (it may be empty) */
-    const char *run_dir;         /* local directory for symlink and lock file, exists */
+    const char *run_dir;         /* local directory for symlink and lock file, exists; unused when
+                                    read_only */
     uint64_t map_bytes;          /* upper bound of the file's size */
     uint64_t lock_wait_ms;       /* how long to wait for a predecessor that is just ending */
+    bool read_only;              /* for looking at a file that nobody writes: nothing is created */
     const struct file_ops *file; /* borrowed */
 };
 
@@ -73,6 +75,13 @@ typedef enum status (*rows_visit_fn)(void *arg, uint64_t rowid, const struct ses
 /** Reads the file front to back into the page cache, then visits every row. CORRUPT names the row
  * in rows_error(). */
 enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg) MUST_CHECK;
+
+/** Called for each damaged row, or part of one; `what` is valid during the call. */
+typedef void (*rows_damage_fn)(void *arg, uint64_t rowid, const char *what);
+
+/** Like rows_scan(), but goes on behind damaged rows, which `damaged` hears of. */
+enum status rows_survey(struct rows *self, rows_visit_fn visit, rows_damage_fn damaged,
+                        void *arg) MUST_CHECK;
 
 /* One writer at a time; everything from begin to commit or abort on one thread. */
 enum status rows_write_begin(struct rows *self, struct rows_write **out) MUST_CHECK;

@@ -138,7 +138,77 @@ static void warm(struct rows *self)
     free(scratch);
 }
 
-enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg)
+/* A walk over all rows. */
+struct scan {
+    struct rows *rows;
+    MDB_cursor *cursor; /* borrowed */
+    rows_visit_fn visit;
+    rows_damage_fn damaged; /* NULL: the first damage ends the walk */
+    void *arg;
+    struct buf scratch;
+    uint8_t last_key[ROW_KEY_BYTES];
+    bool has_last_key;
+};
+
+/* Looks at the row that begins at the cursor. CORRUPT: rows_error() says what is wrong with it. */
+static enum status scan_row(struct scan *self, MDB_val key, MDB_val value)
+{
+    struct rows *rows = self->rows;
+    if (key.mv_size != ROW_KEY_BYTES) {
+        (void)snprintf(rows->error, sizeof rows->error, "a key of %zu bytes is none of ours",
+                       key.mv_size);
+        return STATUS_CORRUPT;
+    }
+    uint8_t bytes[ROW_KEY_BYTES];
+    memcpy(bytes, key.mv_data, sizeof bytes);
+    uint64_t rowid = row_key_rowid(bytes);
+    bool is_in_order = !self->has_last_key || memcmp(self->last_key, bytes, sizeof bytes) < 0;
+    memcpy(self->last_key, bytes, sizeof bytes);
+    self->has_last_key = true;
+    if (!is_in_order) {
+        (void)snprintf(rows->error, sizeof rows->error, "row %" PRIu64 " is out of order", rowid);
+        return STATUS_CORRUPT;
+    }
+    if (load_u16(bytes + 8) != 0) {
+        (void)snprintf(rows->error, sizeof rows->error,
+                       "row %" PRIu64 " has a part without its beginning", rowid);
+        return STATUS_CORRUPT;
+    }
+    if (rowid == 0) {
+        return STATUS_OK; /* the meta row */
+    }
+    struct session session;
+    enum status status = assemble(self->cursor, rowid, value, &self->scratch, &session);
+    if (status == STATUS_CORRUPT) {
+        (void)snprintf(rows->error, sizeof rows->error, "row %" PRIu64 " is damaged", rowid);
+    }
+    return status == STATUS_OK ? self->visit(self->arg, rowid, &session) : status;
+}
+
+static enum status scan_all(struct scan *self)
+{
+    MDB_val key;
+    MDB_val value;
+    uint64_t told = 0; /* what follows its beginning is damaged with it */
+    for (MDB_cursor_op op = MDB_FIRST;; op = MDB_NEXT) {
+        int rc = mdb_cursor_get(self->cursor, &key, &value, op);
+        if (rc != MDB_SUCCESS) {
+            return rc == MDB_NOTFOUND ? STATUS_OK : rows_status(self->rows, rc, "scan");
+        }
+        enum status status = scan_row(self, key, value);
+        if (status == STATUS_CORRUPT && self->damaged != NULL) {
+            uint64_t rowid = key.mv_size == ROW_KEY_BYTES ? row_key_rowid(key.mv_data) : 0;
+            if (rowid == 0 || rowid != told) {
+                self->damaged(self->arg, rowid, self->rows->error);
+            }
+            told = rowid;
+        } else if (status != STATUS_OK) {
+            return status;
+        }
+    }
+}
+
+enum status rows_survey(struct rows *self, rows_visit_fn visit, rows_damage_fn damaged, void *arg)
 {
     warm(self);
     struct rows_reader *reader = NULL;
@@ -146,37 +216,19 @@ enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg)
     if (status != STATUS_OK) {
         return status;
     }
-    struct buf scratch = {0};
     int rc = mdb_txn_renew(reader->txn);
     if (rc == MDB_SUCCESS) {
         rc = mdb_cursor_renew(reader->txn, reader->cursor);
     }
-    MDB_val key;
-    MDB_val value;
-    for (MDB_cursor_op op = MDB_FIRST; rc == MDB_SUCCESS && status == STATUS_OK; op = MDB_NEXT) {
-        rc = mdb_cursor_get(reader->cursor, &key, &value, op);
-        if (rc != MDB_SUCCESS) {
-            break;
-        }
-        const uint8_t *bytes = key.mv_data;
-        if (key.mv_size != ROW_KEY_BYTES || load_u16(bytes + 8) != 0) {
-            status = STATUS_CORRUPT; /* a chunk without its beginning */
-        } else if (row_key_rowid(bytes) != 0) {
-            struct session session;
-            uint64_t rowid = row_key_rowid(bytes);
-            status = assemble(reader->cursor, rowid, value, &scratch, &session);
-            if (status == STATUS_CORRUPT) {
-                (void)snprintf(self->error, sizeof self->error, "row %" PRIu64 " is damaged",
-                               rowid);
-            } else if (status == STATUS_OK) {
-                status = visit(arg, rowid, &session);
-            }
-        }
-    }
-    if (status == STATUS_OK && rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
-        status = rows_status(self, rc, "scan");
-    }
-    buf_free(&scratch);
+    struct scan scan = {
+        .rows = self, .cursor = reader->cursor, .visit = visit, .damaged = damaged, .arg = arg};
+    status = rc == MDB_SUCCESS ? scan_all(&scan) : rows_status(self, rc, "scan");
+    buf_free(&scan.scratch);
     rows_reader_free(reader);
     return status;
+}
+
+enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg)
+{
+    return rows_survey(self, visit, NULL, arg);
 }
