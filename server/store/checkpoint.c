@@ -121,7 +121,9 @@ static enum status write_round(struct store *self, struct round *round,
     if (status != STATUS_OK) {
         return status;
     }
-    qsort(round->changes, round->count, sizeof *round->changes, by_rowid);
+    if (round->count != 0) { /* without changes there is no array to sort */
+        qsort(round->changes, round->count, sizeof *round->changes, by_rowid);
+    }
     struct rows_write *write = NULL;
     status = rows_write_begin(self->rows, &write);
     if (status != STATUS_OK) {
