@@ -54,6 +54,7 @@ static enum status read_header(struct journal_files *self, struct journal_file *
     }
     if (got < SEGMENT_HEADER_BYTES || (got == SEGMENT_HEADER_BYTES && all_zero(bytes, got))) {
         /* Its maker died before the header was durable, so before the first frame. */
+        segment->unused_why = "never finished being made";
         log_info("unfinished journal segment ignored", "path=%s", segment->path);
         return STATUS_OK;
     }
@@ -63,7 +64,7 @@ static enum status read_header(struct journal_files *self, struct journal_file *
                        status == STATUS_CORRUPT ? "damaged" : "of an unknown format");
         return status;
     }
-    if (memcmp(segment->header.uuid, uuid, STORE_UUID_BYTES) != 0) {
+    if (uuid != NULL && memcmp(segment->header.uuid, uuid, STORE_UUID_BYTES) != 0) {
         (void)snprintf(errmsg, errmsg_bytes, "%s belongs to another store", segment->path);
         return STATUS_CORRUPT;
     }
@@ -73,6 +74,7 @@ static enum status read_header(struct journal_files *self, struct journal_file *
         self->lsn_max = segment->header.first_lsn;
     }
     if (!segment->usable) {
+        segment->unused_why = "caught while being recycled";
         log_info("half recycled journal segment ignored", "path=%s", segment->path);
     }
     return STATUS_OK;
@@ -100,11 +102,9 @@ static enum status add_file(struct journal_files *self, const char *dir, const c
     return STATUS_OK;
 }
 
-enum status journal_files_list(struct journal_files *self, const char *dir,
-                               const uint8_t uuid[STORE_UUID_BYTES], const struct file_ops *file,
-                               char *errmsg, size_t errmsg_bytes)
+static enum status list_names(struct journal_files *self, const char *dir, char *errmsg,
+                              size_t errmsg_bytes)
 {
-    *self = (struct journal_files){.file = file};
     DIR *listing = opendir(dir);
     if (listing == NULL) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot list %s: %s", dir, strerror(errno));
@@ -124,13 +124,46 @@ enum status journal_files_list(struct journal_files *self, const char *dir,
     if (self->count != 0) {
         qsort(self->items, self->count, sizeof *self->items, by_epoch_and_number);
     }
+    return status;
+}
+
+/* Damage ends a pass over the journal, unless somebody looks on who wants to hear of all of it. */
+static enum status report(const struct journal_observer *observer, enum status status,
+                          const struct journal_problem *problem)
+{
+    if (status != STATUS_CORRUPT || observer == NULL) {
+        return status;
+    }
+    observer->problem(observer->arg, problem);
+    return STATUS_OK;
+}
+
+static enum status list_files(struct journal_files *self, const char *dir, const uint8_t *uuid,
+                              const struct journal_observer *observer, char *errmsg,
+                              size_t errmsg_bytes)
+{
+    enum status status = list_names(self, dir, errmsg, errmsg_bytes);
     for (size_t i = 0; i < self->count && status == STATUS_OK; i++) {
-        status = read_header(self, &self->items[i], uuid, errmsg, errmsg_bytes);
+        struct journal_file *segment = &self->items[i];
+        status = read_header(self, segment, uuid, errmsg, errmsg_bytes);
+        if (status != STATUS_OK) {
+            segment->unused_why = "not readable";
+            status = report(observer, status,
+                            &(struct journal_problem){.segment = segment, .what = errmsg});
+        }
     }
     if (status != STATUS_OK) {
         journal_files_free(self);
     }
     return status;
+}
+
+enum status journal_files_list(struct journal_files *self, const char *dir,
+                               const uint8_t uuid[STORE_UUID_BYTES], const struct file_ops *file,
+                               char *errmsg, size_t errmsg_bytes)
+{
+    *self = (struct journal_files){.file = file};
+    return list_files(self, dir, uuid, NULL, errmsg, errmsg_bytes);
 }
 
 void journal_files_free(struct journal_files *self)
@@ -160,8 +193,11 @@ struct replay {
     uint64_t applied_lsn;
     uint64_t last_lsn;  /* of the change that was seen last */
     uint64_t limit_lsn; /* the next epoch began here: what lies above in this one does not count */
-    journal_replay_fn visit;
+    uint64_t known_lsn; /* the last change that is known to have been in this segment; 0: none is */
+    bool is_last_of_epoch;
+    journal_replay_fn visit; /* NULL: nobody wants the changes */
     void *arg;
+    const struct journal_observer *observer; /* NULL: the first problem ends the pass */
 };
 
 static enum status replay_frame(struct replay *self, const struct frame *frame)
@@ -170,9 +206,10 @@ static enum status replay_frame(struct replay *self, const struct frame *frame)
     struct record record;
     uint64_t lsn = frame->first_lsn;
     enum status status = STATUS_OK;
-    if (frame->first_lsn + frame->count - 1 > self->applied_lsn) {
+    self->last_lsn = frame->first_lsn + frame->count - 1;
+    if (self->last_lsn > self->applied_lsn || self->observer != NULL) {
         for (; (status = record_next(&rest, &record)) == STATUS_OK; lsn++) {
-            if (lsn > self->applied_lsn && lsn <= self->limit_lsn) {
+            if (self->visit != NULL && lsn > self->applied_lsn && lsn <= self->limit_lsn) {
                 status = self->visit(self->arg, lsn, &record);
                 if (status != STATUS_OK) {
                     return status;
@@ -180,10 +217,9 @@ static enum status replay_frame(struct replay *self, const struct frame *frame)
             }
         }
         if (status != STATUS_END || lsn != frame->first_lsn + frame->count) {
-            return status == STATUS_UNSUPPORTED ? status : STATUS_CORRUPT;
+            return STATUS_CORRUPT;
         }
     }
-    self->last_lsn = frame->first_lsn + frame->count - 1;
     return STATUS_OK;
 }
 
@@ -202,31 +238,74 @@ static bool is_damage(const struct replay *self, struct view rest, uint64_t seed
     return false;
 }
 
+/* The segment's whole frames end at `offset`, before the change `expected`: is that as it should
+ * be?
+ */
+static enum status check_end(struct replay *self, const struct journal_file *segment,
+                             struct view bytes, uint64_t offset, uint64_t expected, char *errmsg,
+                             size_t errmsg_bytes)
+{
+    struct view rest = view_of(bytes.ptr + offset, bytes.len - offset);
+    bool is_lost = self->is_last_of_epoch && expected <= self->limit_lsn &&
+                   is_damage(self, rest, segment_seed(&segment->header), expected);
+    if (is_lost || (self->observer != NULL && expected <= self->known_lsn)) {
+        bool is_harmless = !is_lost && self->known_lsn <= self->applied_lsn;
+        (void)snprintf(errmsg, errmsg_bytes, "%s is damaged at change %" PRIu64 ", which %s",
+                       segment->path, expected,
+                       is_harmless ? "the rows have as well" : "was durable");
+        if (expected <= self->known_lsn) { /* so that the next segment's gap is not told again */
+            self->last_lsn = self->known_lsn;
+        }
+        return report(self->observer, STATUS_CORRUPT,
+                      &(struct journal_problem){.segment = segment,
+                                                .offset = offset,
+                                                .lsn = expected,
+                                                .harmless = is_harmless,
+                                                .what = errmsg});
+    }
+    return STATUS_OK;
+}
+
 static enum status replay_bytes(struct replay *self, const struct journal_file *segment,
-                                struct view bytes, bool is_last_of_epoch, char *errmsg,
-                                size_t errmsg_bytes)
+                                struct view bytes, char *errmsg, size_t errmsg_bytes)
 {
     uint64_t seed = segment_seed(&segment->header);
     struct view rest = view_of(bytes.ptr + SEGMENT_HEADER_BYTES, bytes.len - SEGMENT_HEADER_BYTES);
+    const struct journal_observer *observer = self->observer;
     struct frame frame;
     uint64_t expected = segment->header.first_lsn;
+    uint64_t offset = SEGMENT_HEADER_BYTES;
     while (expected <= self->limit_lsn && frame_next(&rest, seed, expected, &frame) == STATUS_OK) {
+        if (observer != NULL) {
+            observer->frame(observer->arg, segment, offset, &frame);
+        }
         enum status status = replay_frame(self, &frame);
         if (status != STATUS_OK) {
             (void)snprintf(errmsg, errmsg_bytes,
                            "%s: cannot replay the changes from %" PRIu64 ": %s", segment->path,
                            expected, status_text(status));
+            status = report(
+                observer, status,
+                &(struct journal_problem){.segment = segment,
+                                          .offset = offset,
+                                          .lsn = expected,
+                                          .harmless = self->last_lsn <= self->applied_lsn,
+                                          .what = errmsg});
+        }
+        if (status != STATUS_OK) {
             return status;
         }
         expected += frame.count;
+        offset = (uint64_t)(rest.ptr - bytes.ptr);
     }
-    if (is_last_of_epoch && expected <= self->limit_lsn && is_damage(self, rest, seed, expected)) {
-        (void)snprintf(errmsg, errmsg_bytes,
-                       "%s is damaged at change %" PRIu64 ", which was durable", segment->path,
-                       expected);
-        return STATUS_CORRUPT;
+    if (observer != NULL) {
+        const struct journal_end end = {.offset = offset,
+                                        .file_bytes = bytes.len,
+                                        .torn_bytes = frame_torn_bytes(rest, expected),
+                                        .next_lsn = expected};
+        observer->end(observer->arg, segment, &end);
     }
-    return STATUS_OK;
+    return check_end(self, segment, bytes, offset, expected, errmsg, errmsg_bytes);
 }
 
 /* Reads a whole segment into memory that the caller frees, under its lock, and syncs it. */
@@ -246,6 +325,10 @@ static enum status read_segment(struct journal_files *self, const struct journal
         status = *bytes == NULL ? STATUS_NO_MEMORY
                                 : file_pread_all(file, fd, *bytes, (size_t)info.st_size, 0, len);
     }
+    if (status == STATUS_OK && *len < SEGMENT_HEADER_BYTES) {
+        status = STATUS_IO; /* its header was read a moment ago */
+        errno = EIO;
+    }
     if (status == STATUS_OK && file->fdatasync(file->arg, fd) != 0) {
         status = status_of_errno(errno);
     }
@@ -259,53 +342,123 @@ static enum status read_segment(struct journal_files *self, const struct journal
     return status;
 }
 
+/* The first usable segment from `i` on; NULL: none. */
+static const struct journal_file *usable_from(const struct journal_files *self, size_t i)
+{
+    while (i < self->count && !self->items[i].usable) {
+        i++;
+    }
+    return i < self->count ? &self->items[i] : NULL;
+}
+
+/* Finds out what the segments behind this one say about it. */
+static void look_ahead(const struct journal_files *self, struct replay *replay, size_t i)
+{
+    const struct journal_file *segment = &self->items[i];
+    const struct journal_file *follower = usable_from(self, i + 1);
+    replay->is_last_of_epoch = follower == NULL || follower->epoch != segment->epoch;
+    replay->limit_lsn = UINT64_MAX;
+    const struct journal_file *later = follower;
+    while (later != NULL && later->epoch == segment->epoch) {
+        later = usable_from(self, (size_t)(later - self->items) + 1);
+    }
+    if (later != NULL) {
+        replay->limit_lsn = later->header.follows_lsn;
+    }
+    /* A follower knows where this one ended; what a checkpoint has removed between them does not
+     * count as missing. Behind the last one there is only what the rows have. */
+    if (follower == NULL) {
+        replay->known_lsn = replay->applied_lsn;
+    } else {
+        uint64_t number = replay->is_last_of_epoch ? 1 : segment->number + 1;
+        replay->known_lsn = follower->number == number ? follower->header.follows_lsn : 0;
+    }
+}
+
+static enum status check_gap(struct replay *self, const struct journal_file *segment, char *errmsg,
+                             size_t errmsg_bytes)
+{
+    uint64_t known = self->last_lsn > self->applied_lsn ? self->last_lsn : self->applied_lsn;
+    if (segment->header.follows_lsn <= known) {
+        return STATUS_OK;
+    }
+    (void)snprintf(errmsg, errmsg_bytes,
+                   "changes %" PRIu64 " to %" PRIu64
+                   " are missing: the journal before %s is incomplete or damaged",
+                   known + 1, segment->header.follows_lsn, segment->path);
+    return report(self->observer, STATUS_CORRUPT,
+                  &(struct journal_problem){.segment = segment, .lsn = known + 1, .what = errmsg});
+}
+
+static enum status pass(struct journal_files *self, struct replay *replay, char *errmsg,
+                        size_t errmsg_bytes)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < self->count && status == STATUS_OK; i++) {
+        struct journal_file *segment = &self->items[i];
+        if (!segment->usable) {
+            continue;
+        }
+        look_ahead(self, replay, i);
+        if (segment->header.first_lsn > replay->limit_lsn) {
+            /* Never acknowledged. */
+            segment->unused_why = "written behind the back of the next owner";
+            continue;
+        }
+        status = check_gap(replay, segment, errmsg, errmsg_bytes);
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+        if (status == STATUS_OK) {
+            status = read_segment(self, segment, &bytes, &len, errmsg, errmsg_bytes);
+        }
+        if (status == STATUS_OK) {
+            status = replay_bytes(replay, segment, view_of(bytes, len), errmsg, errmsg_bytes);
+        }
+        if (replay->last_lsn > replay->limit_lsn) {
+            replay->last_lsn = replay->limit_lsn;
+        }
+        free(bytes);
+    }
+    return status;
+}
+
+static uint64_t last_found(const struct replay *replay)
+{
+    return replay->last_lsn > replay->applied_lsn ? replay->last_lsn : replay->applied_lsn;
+}
+
 enum status journal_files_replay(struct journal_files *self, uint64_t applied_lsn,
                                  journal_replay_fn visit, void *arg, uint64_t *last_lsn,
                                  char *errmsg, size_t errmsg_bytes)
 {
     struct replay replay = {
         .applied_lsn = applied_lsn, .last_lsn = applied_lsn, .visit = visit, .arg = arg};
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < self->count && status == STATUS_OK; i++) {
-        const struct journal_file *segment = &self->items[i];
-        if (!segment->usable) {
-            continue;
-        }
-        size_t next = i + 1;
-        while (next < self->count && !self->items[next].usable) {
-            next++;
-        }
-        bool is_last_of_epoch = next == self->count || self->items[next].epoch != segment->epoch;
-        replay.limit_lsn = UINT64_MAX;
-        for (size_t later = next; later < self->count; later++) {
-            if (self->items[later].usable && self->items[later].epoch != segment->epoch) {
-                replay.limit_lsn = self->items[later].header.follows_lsn;
-                break;
-            }
-        }
-        if (segment->header.first_lsn > replay.limit_lsn) {
-            continue; /* written behind the next owner's back: never acknowledged */
-        }
-        uint64_t known = replay.last_lsn > applied_lsn ? replay.last_lsn : applied_lsn;
-        if (segment->header.follows_lsn > known) {
-            (void)snprintf(errmsg, errmsg_bytes,
-                           "changes %" PRIu64 " to %" PRIu64
-                           " are missing: the journal before %s is incomplete or damaged",
-                           known + 1, segment->header.follows_lsn, segment->path);
-            return STATUS_CORRUPT;
-        }
-        uint8_t *bytes = NULL;
-        size_t len = 0;
-        status = read_segment(self, segment, &bytes, &len, errmsg, errmsg_bytes);
-        if (status == STATUS_OK) {
-            status = replay_bytes(&replay, segment, view_of(bytes, len), is_last_of_epoch, errmsg,
-                                  errmsg_bytes);
-        }
-        if (replay.last_lsn > replay.limit_lsn) {
-            replay.last_lsn = replay.limit_lsn;
-        }
-        free(bytes);
+    enum status status = pass(self, &replay, errmsg, errmsg_bytes);
+    *last_lsn = last_found(&replay);
+    return status;
+}
+
+enum status journal_files_survey(struct journal_files *self, const struct journal_survey *survey,
+                                 uint64_t *last_lsn, char *errmsg, size_t errmsg_bytes)
+{
+    *self = (struct journal_files){.file = survey->file};
+    enum status status = list_files(self, survey->dir, survey->uuid, &survey->observer, errmsg,
+                                    errmsg_bytes);
+    if (status != STATUS_OK) {
+        return status;
     }
-    *last_lsn = replay.last_lsn > applied_lsn ? replay.last_lsn : applied_lsn;
+    const struct journal_file *first = usable_from(self, 0);
+    struct replay replay = {.observer = &survey->observer};
+    if (survey->applied_lsn != NULL) {
+        replay.applied_lsn = *survey->applied_lsn;
+    } else if (first != NULL) { /* then nothing that came before the journal counts as missing */
+        replay.applied_lsn = first->header.follows_lsn;
+    }
+    replay.last_lsn = replay.applied_lsn;
+    status = pass(self, &replay, errmsg, errmsg_bytes);
+    *last_lsn = last_found(&replay);
+    if (status != STATUS_OK) {
+        journal_files_free(self);
+    }
     return status;
 }

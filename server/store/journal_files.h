@@ -17,7 +17,8 @@ struct journal_file {
     uint64_t epoch;
     uint64_t number;
     struct segment_header header;
-    bool usable; /* false: never finished being made, or caught while being recycled */
+    bool usable;            /* its frames count */
+    const char *unused_why; /* when it is not usable: a constant that says so, for people */
 };
 
 struct journal_files {
@@ -46,6 +47,50 @@ typedef enum status (*journal_replay_fn)(void *arg, uint64_t lsn, const struct r
 enum status journal_files_replay(struct journal_files *self, uint64_t applied_lsn,
                                  journal_replay_fn visit, void *arg, uint64_t *last_lsn,
                                  char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
+/* ---- Looking at a journal as a whole -------------------------------------------------------- */
+
+struct journal_problem {
+    const struct journal_file *segment; /* in which, or before which, something is wrong */
+    uint64_t offset;                    /* in its file */
+    uint64_t lsn;                       /* of the first change it concerns; 0: none in particular */
+    bool harmless;                      /* the rows have what is lost here */
+    const char *what;                   /* one line; valid during the call */
+};
+
+/* Where the frames of a segment end. */
+struct journal_end {
+    uint64_t offset;     /* behind the last whole frame */
+    uint64_t file_bytes; /* what stands behind may be left over from the file's earlier use */
+    uint64_t torn_bytes; /* of it, what looks like a frame that was begun and is not whole */
+    uint64_t next_lsn;   /* that its next frame would have */
+};
+
+/* Who looks on. Everything is called on the caller's thread and borrowed during the call. */
+struct journal_observer {
+    void (*frame)(void *arg, const struct journal_file *segment, uint64_t offset,
+                  const struct frame *frame);
+    void (*end)(void *arg, const struct journal_file *segment, const struct journal_end *end);
+    void (*problem)(void *arg, const struct journal_problem *problem);
+    void *arg; /* borrowed */
+};
+
+struct journal_survey {
+    const char *dir;
+    const uint8_t *uuid;         /* of the store; NULL when it is not known */
+    const uint64_t *applied_lsn; /* up to which the rows have all; NULL when it is not known */
+    const struct file_ops *file; /* opened as for replaying: see there */
+    struct journal_observer observer;
+};
+
+/**
+ * Reads the whole journal and decides as journal_files_replay() does, but tells about every problem
+ * and goes on. It also sees damage where nothing is lost, and decodes every record. On
+ * OK, whatever the problems, `*self` lists the segments and is the caller's to free; otherwise
+ * the journal could not be read, `errmsg` says why, and nothing is left to free.
+ */
+enum status journal_files_survey(struct journal_files *self, const struct journal_survey *survey,
+                                 uint64_t *last_lsn, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /** Removes all segments that were listed; call when a checkpoint covers them. */
 enum status journal_files_remove(struct journal_files *self) MUST_CHECK;

@@ -105,6 +105,22 @@ enum status frame_next(struct view *rest, uint64_t seed, uint64_t expected_lsn, 
     return STATUS_OK;
 }
 
+size_t frame_torn_bytes(struct view rest, uint64_t expected_lsn)
+{
+    if (rest.len < FRAME_HEADER_BYTES) { /* a file that was used before is longer, or has zeros */
+        size_t len = rest.len;
+        while (len > 0 && rest.ptr[len - 1] == 0) {
+            len--;
+        }
+        return len;
+    }
+    if (load_u32(rest.ptr) != frame_magic || load_u64(rest.ptr + 8) != expected_lsn) {
+        return 0;
+    }
+    size_t len = FRAME_HEADER_BYTES + (size_t)load_u32(rest.ptr + 4);
+    return len < rest.len ? len : rest.len;
+}
+
 bool frame_find(struct view *rest, uint64_t seed, struct frame *out)
 {
     while (rest->len >= FRAME_HEADER_BYTES) {

@@ -71,6 +71,10 @@ void frame_seal(uint8_t *at, const struct frame *frame, uint64_t seed);
 enum status frame_next(struct view *rest, uint64_t seed, uint64_t expected_lsn,
                        struct frame *out) MUST_CHECK;
 
+/** How many bytes at the front of `rest` are of a frame with this lsn that was begun and is not
+ *  whole, as far as they tell; 0: none. */
+size_t frame_torn_bytes(struct view rest, uint64_t expected_lsn);
+
 /** Finds the next whole frame that begins anywhere in `rest`, whatever its lsn; `*rest` goes on one
  *  byte behind its beginning. False when there is none. */
 bool frame_find(struct view *rest, uint64_t seed, struct frame *out);
