@@ -312,10 +312,10 @@ Test(rows, a_full_map_is_no_space_and_what_was_there_stays)
 {
     struct model models[ROWS + 1] = {0};
     struct rig rig;
-    static uint8_t image[4 << 20];
-    struct session session = {.id = view_str("row 1"),
-                              .kind = SATCHEL_BLOB,
-                              .content = view_of(image + (2 << 20), 2 << 20)};
+    static uint8_t image[3 << 20];
+    static uint8_t content[2 << 20];
+    struct session session = {
+        .id = view_str("row 1"), .kind = SATCHEL_BLOB, .content = view_of(content, sizeof content)};
     rig_init(&rig);
     struct rows_write *write = begin(&rig);
     models[1] = (struct model){.version = 1, .content_len = 5000};

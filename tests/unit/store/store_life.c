@@ -329,7 +329,7 @@ Test(store_life, after_a_failed_sync_nothing_is_acknowledged)
     const struct {
         enum fake_call call;
         int error;
-    } cases[] = {{FAKE_FDATASYNC, EIO}, {FAKE_PWRITE, EIO}, {FAKE_PWRITE, ENOSPC}};
+    } cases[] = {{FAKE_FDATASYNC, EIO}, {FAKE_PWRITE, EIO}, {FAKE_FDATASYNC, ESTALE}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct stand stand;
         struct answer answer = {0};
@@ -353,6 +353,58 @@ Test(store_life, after_a_failed_sync_nothing_is_acknowledged)
         cr_assert(eq(int, stand_get(&stand, "a", &answer), SATCHEL_OK));
         bool was_synced_only = cases[i].call == FAKE_FDATASYNC; /* its bytes may be there */
         cr_assert(was_synced_only || view_equal(answer.session.content, view_str("durable")));
+        answer_free(&answer);
+        stand_end(&stand);
+        fake_disk_free(disk);
+    }
+}
+
+static void set_when_there_is_space(struct stand *stand, const char *id)
+{
+    int64_t began_ns = clock_mono_ns(&clock_system);
+    while (stand_set(stand, id, view_str("later")) == SATCHEL_NO_SPACE) {
+        stand_pause(began_ns);
+    }
+}
+
+Test(store_life, on_a_full_disk_reads_go_on_and_changes_return_with_the_space)
+{
+    const enum fake_call calls[] = {FAKE_PWRITE, FAKE_FDATASYNC};
+    for (size_t i = 0; i < 2 * sizeof calls / sizeof calls[0]; i++) {
+        enum fake_call call = calls[i / 2];
+        bool killed = i % 2 == 1;
+        struct stand stand;
+        struct answer answer = {0};
+        struct fake_disk *disk = fake_disk_new();
+        stand_init(&stand);
+        stand.file = fake_disk_ops(disk);
+        stand_open(&stand);
+        (void)stand_set_lsn(&stand, "kept", view_str("kept"));
+        stand_settle(&stand);
+        fake_disk_fill(disk, call, true);
+        uint64_t lsn = stand_set_lsn(&stand, "waiting", view_str("waits"));
+        int64_t began_ns = clock_mono_ns(&clock_system);
+        while (stand_set(&stand, "refused", view_str("?")) != SATCHEL_NO_SPACE) {
+            stand_pause(began_ns);
+        }
+        cr_assert(lt(u64, store_durable_lsn(stand.store), lsn));
+        cr_assert(eq(int, store_state(stand.store), STORE_SERVING));
+        cr_assert(eq(int, stand_get(&stand, "kept", &answer), SATCHEL_OK));
+        cr_assert(le(u64, answer.gate_lsn, store_durable_lsn(stand.store)));
+        fake_disk_fill(disk, call, false);
+        if (!killed) {
+            stand_wait_durable(&stand, lsn);
+            set_when_there_is_space(&stand, "later");
+            stand_settle(&stand);
+        }
+        stand_kill(&stand);
+        stand.file = &file_ops_system;
+        stand_open(&stand);
+        cr_assert(eq(int, stand_get(&stand, "kept", &answer), SATCHEL_OK));
+        enum satchel_status waiting = stand_get(&stand, "waiting", &answer);
+        cr_assert(killed ? waiting == SATCHEL_OK || waiting == SATCHEL_NOT_FOUND
+                         : waiting == SATCHEL_OK);
+        cr_assert(killed || stand_get(&stand, "later", &answer) == SATCHEL_OK);
         answer_free(&answer);
         stand_end(&stand);
         fake_disk_free(disk);
