@@ -1,14 +1,20 @@
 /*
  * Checkpoints: changed sessions go from the table into LMDB, and the journal that held them goes.
  *
- *   1  applied = the last lsn given out. Whatever has an lsn up to it is in LMDB already or in a
- * dirty list by the time the list's shard is locked, because lsn and list are set under that lock.
- *   2  Round by round, a few shards each: lock, freeze the dirty list, copy the images, unlock. New
- *      sessions get their row ids here, in the order of time.
- *   3  Wait until the highest version copied is durable (invariant 4), write the rows in the order
- * of their ids, commit with sync. 4  Lock again: what is still frozen did not change meanwhile and
- * is clean; tombstones go. 5  The last transaction also sets applied_lsn. Crashing before it is
- * harmless: the journal is replayed from the older applied_lsn and skips what rows already have.
+ * 1. applied = the last lsn given out. Whatever has an lsn up to it is in LMDB already or in a
+ *    dirty list by the time the list's shard is locked: lsn and list are set under that lock.
+ *
+ * 2. Round by round, a few shards each: lock, freeze the dirty list, copy the images, unlock. New
+ *    sessions get their row ids here, in the order of time.
+ *
+ * 3. Wait until the highest version copied is durable (invariant 4), write the rows in the order
+ *    of their ids, commit with sync.
+ *
+ * 4. Lock again: what is still frozen did not change meanwhile and is clean; tombstones go. If
+ *    there was no space, it is dirty again instead, and the next checkpoint tries again.
+ *
+ * 5. The last transaction also sets applied_lsn. Crashing before it is harmless: the journal is
+ *    replayed from the older applied_lsn and skips what rows already have.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -158,6 +164,19 @@ static void thaw_round(struct store *self, const struct round *round)
     }
 }
 
+/* Instead of step 4 when there was no space. */
+static enum status unfreeze_round(struct store *self, const struct round *round)
+{
+    enum status status = STATUS_OK;
+    for (unsigned i = round->first_shard; i < round->end_shard && status == STATUS_OK; i++) {
+        struct shard *shard = &self->table.shards[i];
+        shard_lock(shard);
+        status = shard_unfreeze(shard);
+        shard_unlock(shard);
+    }
+    return status == STATUS_OK ? STATUS_NO_SPACE : status;
+}
+
 /* One round from shard `first` on; the last one of a checkpoint writes the meta row. */
 static enum status run_round(struct store *self, struct round *round, unsigned first,
                              uint64_t applied_lsn)
@@ -176,16 +195,21 @@ static enum status run_round(struct store *self, struct round *round, unsigned f
         return status;
     }
     bool is_last = round->end_shard == TABLE_SHARDS;
+    struct rows_meta meta = self->meta;
     if (is_last) {
-        self->meta.applied_lsn = applied_lsn;
-        self->meta.last_lsn = journal_last_lsn(self->journal);
+        meta.applied_lsn = applied_lsn;
+        meta.last_lsn = journal_last_lsn(self->journal);
         /* What is applied has to be durable even if no row of this round carries it. */
         if (round->version_max < applied_lsn) {
             round->version_max = applied_lsn;
         }
     }
-    status = write_round(self, round, is_last ? &self->meta : NULL);
+    status = write_round(self, round, is_last ? &meta : NULL);
+    if (status == STATUS_NO_SPACE) {
+        return unfreeze_round(self, round);
+    }
     if (status == STATUS_OK) {
+        self->meta = meta;
         thaw_round(self, round);
     }
     return status;

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "store/segment_writer.h"
 
 #define METRIC_OWNER struct journal_metrics
 METRIC_TABLE(journal_metrics, JOURNAL_METRICS)
@@ -19,8 +19,7 @@ enum {
     CHUNK_BYTES = 1024 * 1024,         /* a frame; a larger record gets a chunk of its own */
     FLUSH_BYTES_MAX = 4 * 1024 * 1024, /* what one fdatasync may cover */
     SPARE_CHUNKS_MAX = 8,
-    SPARE_SEGMENTS_MAX = 2,
-    SEGMENT_PATH_BYTES = 4096,
+    SPACE_POLL_MS = 200, /* how often a full disk is tried again */
 };
 
 struct chunk {
@@ -30,13 +29,6 @@ struct chunk {
     uint64_t first_lsn;
     uint32_t count;
     uint8_t bytes[]; /* frame header, records */
-};
-
-/* A segment that is not written any more. */
-struct closed_segment {
-    uint64_t number;
-    uint64_t last_lsn;
-    bool spare; /* covered: its file may become the next segment */
 };
 
 struct journal {
@@ -58,17 +50,11 @@ struct journal {
     _Atomic uint64_t durable_lsn;
     _Atomic uint64_t undurable_bytes;
     _Atomic uint64_t total_bytes;
+    _Atomic int64_t busy_since_ns; /* monotonic: when the running flush began; 0: none runs */
 
-    /* Journal thread only. */
-    int fd;
-    uint64_t number;
-    uint64_t seed;
-    uint64_t offset; /* where the next frame goes */
+    _Atomic bool no_space; /* the storage is full: nothing new is taken until it has room again */
 
-    pthread_mutex_t segments_lock; /* guards the closed segments */
-    struct closed_segment *closed; /* owned */
-    size_t closed_count;
-    size_t closed_cap;
+    struct segment_writer segments; /* journal thread; dropping covered ones: any */
 };
 
 /* ---- Chunks --------------------------------------------------------------------------------- */
@@ -118,7 +104,8 @@ uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn)
     uint64_t undurable = atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed);
     struct chunk *chunk = self->open;
     /* Over the limit by the last record at most, so the largest one passes the smallest limit. */
-    if (self->failed || undurable > self->options.undurable_bytes_max) {
+    if (self->failed || atomic_load_explicit(&self->no_space, memory_order_relaxed) ||
+        undurable > self->options.undurable_bytes_max) {
         goto refuse;
     }
     if (chunk == NULL || chunk->cap - chunk->len < bytes) {
@@ -160,203 +147,86 @@ void journal_end(struct journal *self)
     }
 }
 
-/* ---- Segments ------------------------------------------------------------------------------- */
-
-static void segment_path(const struct journal *self, uint64_t number, char out[SEGMENT_PATH_BYTES])
-{
-    char name[SEGMENT_NAME_BYTES];
-    segment_name(name, self->options.epoch, number);
-    (void)snprintf(out, SEGMENT_PATH_BYTES, "%s/%s", self->options.dir, name);
-}
-
-/* Takes a covered segment's number for its file; false when there is none. */
-static bool take_spare(struct journal *self, uint64_t *number)
-{
-    bool found = false;
-    (void)pthread_mutex_lock(&self->segments_lock);
-    for (size_t i = 0; i < self->closed_count && !found; i++) {
-        if (self->closed[i].spare) {
-            *number = self->closed[i].number;
-            self->closed[i] = self->closed[--self->closed_count];
-            found = true;
-        }
-    }
-    (void)pthread_mutex_unlock(&self->segments_lock);
-    return found;
-}
-
-static enum status remember_closed(struct journal *self, uint64_t number, uint64_t last_lsn)
-{
-    enum status status = STATUS_OK;
-    (void)pthread_mutex_lock(&self->segments_lock);
-    if (self->closed_count == self->closed_cap) {
-        size_t cap = self->closed_cap == 0 ? 16 : self->closed_cap * 2;
-        struct closed_segment *grown = realloc(self->closed, cap * sizeof *grown);
-        if (grown == NULL) {
-            status = STATUS_NO_MEMORY;
-        } else {
-            self->closed = grown;
-            self->closed_cap = cap;
-        }
-    }
-    if (status == STATUS_OK) {
-        self->closed[self->closed_count++] = (struct closed_segment){.number = number,
-                                                                     .last_lsn = last_lsn};
-    }
-    (void)pthread_mutex_unlock(&self->segments_lock);
-    return status;
-}
-
-/*
- * Starts segment `number` at `first_lsn`: header written and synced, name durable, locked. The file
- * of a covered segment is used again when there is one: its blocks are allocated, so a sync
- * has no file size to write. Its header changes before its name does: a file whose header is
- * another segment's is one that was caught in between, and holds nothing that is needed.
- */
-static enum status segment_start(struct journal *self, uint64_t number, uint64_t follows_lsn,
-                                 uint64_t first_lsn)
-{
-    const struct file_ops *file = self->options.file;
-    struct segment_header header = {.epoch = self->options.epoch,
-                                    .number = number,
-                                    .follows_lsn = follows_lsn,
-                                    .first_lsn = first_lsn};
-    memcpy(header.uuid, self->options.uuid, STORE_UUID_BYTES);
-    uint8_t bytes[SEGMENT_HEADER_BYTES];
-    segment_encode_header(bytes, &header);
-
-    char path[SEGMENT_PATH_BYTES];
-    char spare_path[SEGMENT_PATH_BYTES];
-    uint64_t spare = 0;
-    bool recycled = take_spare(self, &spare);
-    segment_path(self, number, path);
-    segment_path(self, spare, spare_path);
-    int fd = recycled ? file->open(file->arg, spare_path, O_RDWR, 0)
-                      : file->open(file->arg, path, O_RDWR | O_CREAT | O_EXCL, 0600);
-    if (fd < 0) {
-        return status_of_errno(errno);
-    }
-    enum status status = STATUS_OK;
-    if (file->lock(file->arg, fd) != 0) {
-        status = errno == EAGAIN || errno == EACCES ? STATUS_LOCKED : STATUS_IO;
-    }
-    if (status == STATUS_OK) {
-        status = file_pwrite_all(file, fd, view_of(bytes, sizeof bytes), 0);
-    }
-    if (status == STATUS_OK && file->fdatasync(file->arg, fd) != 0) {
-        status = status_of_errno(errno);
-    }
-    if (status == STATUS_OK && recycled && file->rename(file->arg, spare_path, path) != 0) {
-        status = status_of_errno(errno);
-    }
-    if (status == STATUS_OK) {
-        status = file_sync_dir(file, self->options.dir);
-    }
-    if (status != STATUS_OK) {
-        int error = errno;
-        (void)file->close(file->arg, fd);
-        errno = error;
-        return status;
-    }
-    self->fd = fd;
-    self->number = number;
-    self->seed = segment_seed(&header);
-    self->offset = SEGMENT_HEADER_BYTES;
-    metric_add(&self->options.metrics->segments, 1);
-    return STATUS_OK;
-}
-
-static enum status segment_rotate(struct journal *self, uint64_t first_lsn)
-{
-    const struct file_ops *file = self->options.file;
-    /* Everything in it is durable; closing it gives its lock up, and nobody writes it any more. */
-    int fd = self->fd;
-    self->fd = -1; /* closed also when that fails */
-    if (file->close(file->arg, fd) != 0) {
-        return status_of_errno(errno);
-    }
-    enum status status = remember_closed(self, self->number, first_lsn - 1);
-    return status == STATUS_OK ? segment_start(self, self->number + 1, first_lsn - 1, first_lsn)
-                               : status;
-}
-
-enum status journal_drop_covered(struct journal *self, uint64_t lsn)
-{
-    const struct file_ops *file = self->options.file;
-    enum status status = STATUS_OK;
-    (void)pthread_mutex_lock(&self->segments_lock);
-    unsigned spares = 0;
-    for (size_t i = 0; i < self->closed_count; i++) {
-        spares += self->closed[i].spare;
-    }
-    for (size_t i = 0; i < self->closed_count && status == STATUS_OK;) {
-        struct closed_segment *segment = &self->closed[i];
-        if (segment->spare || segment->last_lsn > lsn) {
-            i++;
-        } else if (spares < SPARE_SEGMENTS_MAX) {
-            segment->spare = true;
-            spares++;
-            i++;
-        } else {
-            char path[SEGMENT_PATH_BYTES];
-            segment_path(self, segment->number, path);
-            if (file->unlink(file->arg, path) != 0 && errno != ENOENT) {
-                status = status_of_errno(errno);
-            } else {
-                self->closed[i] = self->closed[--self->closed_count];
-            }
-        }
-    }
-    (void)pthread_mutex_unlock(&self->segments_lock);
-    return status;
-}
-
 /* ---- The journal thread --------------------------------------------------------------------- */
 
-static enum status write_chunk(struct journal *self, struct chunk *chunk)
+static enum status flush_once(struct journal *self, struct chunk *chunks)
 {
-    if (self->offset + chunk->len > self->options.segment_bytes &&
-        self->offset > SEGMENT_HEADER_BYTES) {
-        /* What was written to the old segment in this flush has to be durable before a new one
-         * begins: recovery takes a segment's successor as the proof that it is whole. */
-        if (self->options.file->fdatasync(self->options.file->arg, self->fd) != 0) {
-            return status_of_errno(errno);
-        }
-        enum status status = segment_rotate(self, chunk->first_lsn);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-    struct frame frame = {
-        .first_lsn = chunk->first_lsn,
-        .durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed),
-        .count = chunk->count,
-        .records = view_of(chunk->bytes + FRAME_HEADER_BYTES, chunk->len - FRAME_HEADER_BYTES),
-    };
-    frame_seal(chunk->bytes, &frame, self->seed);
-    enum status status = file_pwrite_all(self->options.file, self->fd,
-                                         view_of(chunk->bytes, chunk->len), (off_t)self->offset);
-    self->offset += chunk->len;
-    return status;
-}
-
-static enum status flush(struct journal *self, struct chunk *chunks)
-{
-    int64_t start_ns = clock_mono_ns(self->options.clock);
     for (struct chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
-        enum status status = write_chunk(self, chunk);
+        struct frame frame = {
+            .first_lsn = chunk->first_lsn,
+            .durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed),
+            .count = chunk->count,
+            .records = view_of(chunk->bytes + FRAME_HEADER_BYTES, chunk->len - FRAME_HEADER_BYTES),
+        };
+        enum status status = segment_writer_append(&self->segments, chunk->bytes, &frame);
         if (status != STATUS_OK) {
             return status;
         }
         metric_add(&self->options.metrics->records, chunk->count);
         metric_add(&self->options.metrics->bytes, chunk->len);
     }
-    if (self->options.file->fdatasync(self->options.file->arg, self->fd) != 0) {
-        return status_of_errno(errno);
+    return segment_writer_sync(&self->segments);
+}
+
+/* Waits a little; false when the journal is to be closed. */
+static bool pause_for_space(struct journal *self)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += SPACE_POLL_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
     }
+    (void)pthread_mutex_lock(&self->lock);
+    while (!self->stopping &&
+           pthread_cond_timedwait(&self->work, &self->lock, &until) != ETIMEDOUT) {
+    }
+    bool stopping = self->stopping;
+    (void)pthread_mutex_unlock(&self->lock);
+    return !stopping;
+}
+
+/*
+ * One flush. On a full disk the records stay here, nothing new is taken, and when there is space
+ * again everything that is not durable goes into a new segment (invariant 8): whatever part of it
+ * the old one holds is the same records with the same numbers, which recovery skips.
+ */
+static enum status flush(struct journal *self, struct chunk *chunks)
+{
+    int64_t start_ns = clock_mono_ns(self->options.clock);
+    uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
+    /* Relaxed: looked at by who wonders how long this takes. */
+    atomic_store_explicit(&self->busy_since_ns, start_ns, memory_order_relaxed);
+    enum status status = flush_once(self, chunks);
+    if (status == STATUS_NO_SPACE) {
+        log_warn("no space for the journal", "dir=%s", self->options.dir);
+        (void)pthread_mutex_lock(&self->lock);
+        atomic_store_explicit(&self->no_space, true, memory_order_relaxed);
+        (void)pthread_cond_broadcast(&self->done); /* who waits for it has to do without */
+        (void)pthread_mutex_unlock(&self->lock);
+    }
+    while (status == STATUS_NO_SPACE) {
+        /* Waiting for space is not hanging. */
+        atomic_store_explicit(&self->busy_since_ns, 0, memory_order_relaxed);
+        if (!pause_for_space(self)) {
+            break;
+        }
+        start_ns = clock_mono_ns(self->options.clock);
+        atomic_store_explicit(&self->busy_since_ns, start_ns, memory_order_relaxed);
+        status = segment_writer_restart(&self->segments, durable_lsn);
+        if (status == STATUS_OK) {
+            status = flush_once(self, chunks);
+        }
+        if (status == STATUS_OK) {
+            log_info("space for the journal again", "dir=%s", self->options.dir);
+            atomic_store_explicit(&self->no_space, false, memory_order_relaxed);
+        }
+    }
+    atomic_store_explicit(&self->busy_since_ns, 0, memory_order_relaxed);
     metric_observe_ns(&self->options.metrics->flush_seconds,
                       clock_mono_ns(self->options.clock) - start_ns);
-    return STATUS_OK;
+    return status;
 }
 
 /* Waits for records and takes up to FLUSH_BYTES_MAX of them; NULL when there will be no more. */
@@ -393,7 +263,9 @@ static void *journal_run(void *arg)
     for (struct chunk *chunks = NULL; (chunks = take_chunks(self)) != NULL;) {
         (void)pthread_mutex_unlock(&self->lock);
         errno = 0;
+        uint64_t segments = self->segments.started;
         enum status status = flush(self, chunks);
+        metric_add(&self->options.metrics->segments, self->segments.started - segments);
         if (status != STATUS_OK) {
             char why[256];
             (void)snprintf(why, sizeof why, "cannot write the journal in %s: %s: %s",
@@ -434,10 +306,8 @@ static void journal_free(struct journal *self)
 {
     chunks_free(self->first);
     chunks_free(self->spares);
-    free(self->closed);
     free((void *)(uintptr_t)self->options.dir);
     (void)pthread_mutex_destroy(&self->lock);
-    (void)pthread_mutex_destroy(&self->segments_lock);
     (void)pthread_cond_destroy(&self->work);
     (void)pthread_cond_destroy(&self->done);
     free(self);
@@ -457,14 +327,22 @@ enum status journal_open(const struct journal_options *options, struct journal *
     self->options = *options;
     self->options.dir = dir;
     self->next_lsn = options->next_lsn;
-    self->fd = -1;
     atomic_init(&self->durable_lsn, options->next_lsn - 1);
     (void)pthread_mutex_init(&self->lock, NULL);
-    (void)pthread_mutex_init(&self->segments_lock, NULL);
-    (void)pthread_cond_init(&self->work, NULL);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&self->work, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_cond_init(&self->done, NULL);
+    struct segment_writer_options segments = {.dir = dir,
+                                              .epoch = options->epoch,
+                                              .segment_bytes = options->segment_bytes,
+                                              .file = options->file};
+    memcpy(segments.uuid, options->uuid, STORE_UUID_BYTES);
     errno = 0;
-    enum status status = segment_start(self, 1, options->follows_lsn, options->next_lsn);
+    enum status status = segment_writer_open(&self->segments, &segments, options->follows_lsn,
+                                             options->next_lsn);
     if (status != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot start a journal segment in %s: %s: %s", dir,
                        status_text(status), strerror(errno));
@@ -473,10 +351,11 @@ enum status journal_open(const struct journal_options *options, struct journal *
     }
     if (pthread_create(&self->thread, NULL, journal_run, self) != 0) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot start the journal thread");
-        (void)options->file->close(options->file->arg, self->fd);
+        (void)segment_writer_close(&self->segments);
         journal_free(self);
         return STATUS_NO_MEMORY;
     }
+    metric_add(&options->metrics->segments, 1);
     *out = self;
     return STATUS_OK;
 }
@@ -488,13 +367,10 @@ enum status journal_close(struct journal *self)
     (void)pthread_cond_signal(&self->work);
     (void)pthread_mutex_unlock(&self->lock);
     (void)pthread_join(self->thread, NULL);
-    enum status status = self->failed ? STATUS_IO : STATUS_OK;
-    if (self->fd >= 0 && self->options.file->close(self->options.file->arg, self->fd) != 0 &&
-        status == STATUS_OK) {
-        status = status_of_errno(errno);
-    }
+    enum status flushed = self->failed ? STATUS_IO : STATUS_OK;
+    enum status closed = segment_writer_close(&self->segments);
     journal_free(self);
-    return status;
+    return flushed == STATUS_OK ? closed : flushed;
 }
 
 uint64_t journal_durable_lsn(const struct journal *self)
@@ -513,12 +389,31 @@ uint64_t journal_last_lsn(struct journal *self)
 enum status journal_wait_durable(struct journal *self, uint64_t lsn)
 {
     (void)pthread_mutex_lock(&self->lock);
-    while (!self->failed && atomic_load_explicit(&self->durable_lsn, memory_order_relaxed) < lsn) {
-        (void)pthread_cond_wait(&self->done, &self->lock);
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK &&
+           atomic_load_explicit(&self->durable_lsn, memory_order_relaxed) < lsn) {
+        status = self->failed ? STATUS_IO : journal_has_space(self) ? STATUS_OK : STATUS_NO_SPACE;
+        if (status == STATUS_OK) {
+            (void)pthread_cond_wait(&self->done, &self->lock);
+        }
     }
-    bool failed = self->failed;
     (void)pthread_mutex_unlock(&self->lock);
-    return failed ? STATUS_IO : STATUS_OK;
+    return status;
+}
+
+enum status journal_drop_covered(struct journal *self, uint64_t lsn)
+{
+    return segment_writer_drop_covered(&self->segments, lsn);
+}
+
+bool journal_has_space(const struct journal *self)
+{
+    return !atomic_load_explicit(&self->no_space, memory_order_relaxed);
+}
+
+int64_t journal_busy_since_ns(const struct journal *self)
+{
+    return atomic_load_explicit(&self->busy_since_ns, memory_order_relaxed);
 }
 
 uint64_t journal_undurable_bytes(const struct journal *self)

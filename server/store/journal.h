@@ -6,8 +6,9 @@
  *
  * A change is encoded straight into the open chunk, which has room for a frame header in front, so
  * a chunk is written as it is: one frame. While one flush is in flight the next one collects:
- * natural group commit. The first failed write or sync ends everything: what it covered may or may
- * not be on the storage, and asking again gets a lie (invariant 8).
+ * natural group commit. A failed write or sync is never asked again: what it covered may or may not
+ * be on the storage, and the second answer lies (invariant 8). It ends everything, except on a full
+ * disk: then the records wait here and go into a new segment when there is space.
  */
 #pragma once
 
@@ -76,8 +77,15 @@ uint64_t journal_durable_lsn(const struct journal *self);
 /** The last lsn given out. Any thread. */
 uint64_t journal_last_lsn(struct journal *self);
 
-/** Waits until durable_lsn >= lsn. OK, or IO when the journal failed. */
+/** Waits until durable_lsn >= lsn. OK; IO: the journal failed; NO_SPACE: the storage is full. */
 enum status journal_wait_durable(struct journal *self, uint64_t lsn) MUST_CHECK;
+
+/** False while the storage is full: journal_begin() refuses, and what it took before waits. Any
+ *  thread. */
+bool journal_has_space(const struct journal *self);
+
+/** When the running flush began, on the monotonic clock; 0: none runs. Any thread. */
+int64_t journal_busy_since_ns(const struct journal *self);
 
 /** Bytes given out and not durable yet. Any thread, relaxed. */
 uint64_t journal_undurable_bytes(const struct journal *self);

@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "store/rows_private.h"
 
-enum { META_BYTES = 80, META_FORMAT = 1, LOCK_POLL_MS = 20 };
+enum { META_BYTES = 80, META_FORMAT = 1, LOCK_POLL_MS = 20, DISK_FULL_BYTES = 1024 * 1024 };
 
 /* ---- Errors --------------------------------------------------------------------------------- */
 
@@ -143,13 +144,15 @@ static enum status open_env(struct rows *self, const struct rows_options *option
 {
     unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
     const char *path = self->link;
+    uint64_t map_bytes = options->map_bytes;
     if (options->read_only) { /* LMDB's own lock would only be one more file */
         flags |= MDB_RDONLY | MDB_NOLOCK;
         path = options->path;
+        map_bytes = rows_file_bytes(self);
     }
     enum status status = rows_status(self, mdb_env_create(&self->env), "mdb_env_create");
     if (status == STATUS_OK) {
-        status = rows_status(self, mdb_env_set_mapsize(self->env, options->map_bytes), "map size");
+        status = rows_status(self, mdb_env_set_mapsize(self->env, map_bytes), "map size");
     }
     if (status == STATUS_OK) {
         /* Synchronous commits; never NOSYNC (a killed task is a crashed machine), WRITEMAP, NOLOCK
@@ -321,12 +324,23 @@ enum status rows_delete(struct rows_write *write, uint64_t rowid)
                              : rows_status(write->rows, rc, "delete");
 }
 
+/* LMDB calls a short write EIO, and on a disk that is just filling up the first sign is a short
+ * write. Nothing of the transaction counts then (its meta page was not written), so it may be tried
+ * again. */
+static bool is_disk_full(const struct rows *self)
+{
+    struct statvfs info;
+    return fstatvfs(self->fd, &info) == 0 && info.f_bavail < DISK_FULL_BYTES / info.f_frsize;
+}
+
 enum status rows_commit(struct rows_write *write)
 {
+    struct rows *self = write->rows;
     mdb_cursor_close(write->cursor);
-    enum status status = rows_status(write->rows, mdb_txn_commit(write->txn), "commit");
+    int rc = mdb_txn_commit(write->txn);
     free(write);
-    return status;
+    enum status status = rows_status(self, rc, "commit");
+    return rc == EIO && is_disk_full(self) ? STATUS_NO_SPACE : status;
 }
 
 void rows_abort(struct rows_write *write)

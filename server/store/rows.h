@@ -43,7 +43,7 @@ struct rows_options {
     const char *path;            /* of the data file, which exists (it may be empty) */
     const char *run_dir;         /* local directory for symlink and lock file, exists; unused when
                                     read_only */
-    uint64_t map_bytes;          /* upper bound of the file's size */
+    uint64_t map_bytes;          /* upper bound of the file's size; unused when read_only */
     uint64_t lock_wait_ms;       /* how long to wait for a predecessor that is just ending */
     bool read_only;              /* for looking at a file that nobody writes: nothing is created */
     const struct file_ops *file; /* borrowed */

@@ -98,6 +98,9 @@ static enum status checkpoint_if_changed(struct store *self, char *errmsg, size_
     if (self->old.count == 0 && !has_changes(self)) {
         return STATUS_OK;
     }
+    /* Relaxed: looked at by who wonders how long this takes. */
+    atomic_store_explicit(&self->busy_since_ns, clock_mono_ns(self->deps.clock),
+                          memory_order_relaxed);
     enum status status = store_checkpoint(self, errmsg, errmsg_bytes);
     if (status == STATUS_OK) {
         status = journal_files_remove(&self->old);
@@ -106,7 +109,21 @@ static enum status checkpoint_if_changed(struct store *self, char *errmsg, size_
                            "cannot remove the journal of an earlier epoch: %s", strerror(errno));
         }
     }
+    atomic_store_explicit(&self->busy_since_ns, 0, memory_order_relaxed);
     return status;
+}
+
+/* A full disk is no failure as long as the store runs: the next checkpoint tries again. */
+static bool goes_on(struct store *self, enum status status, const char *why)
+{
+    bool full = status == STATUS_NO_SPACE;
+    if (full && !self->disk_full) {
+        log_warn("no space for a checkpoint", "why=\"%s\"", why);
+    } else if (!full && self->disk_full) {
+        log_info("space for checkpoints again", NULL);
+    }
+    self->disk_full = full;
+    return status == STATUS_OK || full;
 }
 
 static void *keeper_run(void *arg)
@@ -127,7 +144,7 @@ static void *keeper_run(void *arg)
     while (serving) {
         serving = wait_for_work(self);
         status = checkpoint_if_changed(self, why, sizeof why); /* also the final one */
-        serving = serving && status == STATUS_OK;
+        serving = serving && goes_on(self, status, why);
     }
     self->last_status = status;
     if (status != STATUS_OK) {
@@ -249,6 +266,25 @@ enum status store_close(struct store *self)
     }
     store_free(self);
     return status;
+}
+
+uint64_t store_stalled_ms(const struct store *self)
+{
+    if (store_state(self) != STORE_SERVING) {
+        return 0;
+    }
+    const int64_t since_ns[] = {
+        journal_busy_since_ns(self->journal),
+        atomic_load_explicit(&self->busy_since_ns, memory_order_relaxed),
+    };
+    int64_t now_ns = clock_mono_ns(self->deps.clock);
+    int64_t longest_ns = 0;
+    for (size_t i = 0; i < sizeof since_ns / sizeof since_ns[0]; i++) {
+        if (since_ns[i] != 0 && now_ns - since_ns[i] > longest_ns) {
+            longest_ns = now_ns - since_ns[i];
+        }
+    }
+    return (uint64_t)longest_ns / 1000000;
 }
 
 enum store_state store_state(const struct store *self)

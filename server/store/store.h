@@ -101,6 +101,10 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
                           int64_t now_ms, struct session_scratch *scratch, void *waiter,
                           store_reply_fn answer, void *answer_arg) MUST_CHECK;
 
+/** How long the storage call that is running has not come back, in ms; 0: none runs. A flush takes
+ *  milliseconds and a checkpoint about a second; much more means that the storage hangs. */
+uint64_t store_stalled_ms(const struct store *self);
+
 /** Everything up to this lsn is on stable storage (acquire). */
 uint64_t store_durable_lsn(const struct store *self);
 

@@ -53,6 +53,8 @@ struct store {
     bool stopping;                       /* guarded by keeper_lock */
     bool checkpoint_due;                 /* guarded by keeper_lock */
     enum status last_status;             /* of the keeper; read after it was joined */
+    bool disk_full;                      /* keeper thread */
+    _Atomic int64_t busy_since_ns;       /* monotonic: when the running checkpoint began; 0: none */
     _Atomic uint64_t checkpointed_bytes; /* journal_total_bytes when the last checkpoint began */
 
     struct journal_files old; /* segments of earlier epochs; keeper thread */

@@ -366,6 +366,30 @@ void shard_freeze(struct shard *self)
     }
 }
 
+enum status shard_unfreeze(struct shard *self)
+{
+    uint64_t count = (uint64_t)self->dirty.count + self->frozen.count;
+    if (count > ENTRY_LIST_MAX) {
+        return STATUS_NO_MEMORY;
+    }
+    if (count > self->dirty.cap) {
+        struct entry **items = realloc(self->dirty.items, count * sizeof(struct entry *));
+        if (items == NULL) {
+            return STATUS_NO_MEMORY;
+        }
+        self->dirty.items = items;
+        self->dirty.cap = (uint32_t)count;
+    }
+    for (uint32_t i = 0; i < self->frozen.count; i++) {
+        if (self->frozen.items[i] != NULL) {
+            self->frozen.items[i]->state = ENTRY_DIRTY;
+            list_append(&self->dirty, self->frozen.items[i]);
+        }
+    }
+    self->frozen.count = 0;
+    return STATUS_OK;
+}
+
 void shard_thaw(struct shard *self, const struct table *table)
 {
     for (uint32_t i = 0; i < self->frozen.count; i++) {

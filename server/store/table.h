@@ -120,6 +120,10 @@ enum status shard_restore(struct shard *self, struct slot *slot, struct view con
 /** Makes the dirty list the frozen one (which must be empty): a checkpoint takes it. */
 void shard_freeze(struct shard *self);
 
+/** The checkpoint could not write: the frozen list is dirty again, behind what changed meanwhile.
+ *  NO_MEMORY: nothing has changed. */
+enum status shard_unfreeze(struct shard *self) MUST_CHECK;
+
 /** After the checkpoint: what is still in the frozen list is clean; tombstones leave the table. */
 void shard_thaw(struct shard *self, const struct table *table);
 

@@ -19,6 +19,7 @@ struct fake_disk {
     unsigned counts[FAKE_CALLS];
     unsigned fail_at[FAKE_CALLS]; /* the count at which the call fails; 0: never */
     int fail_error[FAKE_CALLS];
+    bool full[FAKE_CALLS];
     unsigned cut_at; /* count of pwrite; 0: never */
     bool held;
     unsigned waiting;
@@ -39,6 +40,9 @@ static int begin(struct fake_disk *self, enum fake_call call, bool changes)
     }
     if (self->crashed && call != FAKE_CLOSE && call != FAKE_LOCK) {
         return EIO;
+    }
+    if (self->full[call]) {
+        return ENOSPC;
     }
     return count == self->fail_at[call] ? self->fail_error[call] : 0;
 }
@@ -276,6 +280,13 @@ unsigned fake_disk_count(struct fake_disk *self, enum fake_call call)
     unsigned count = self->counts[call];
     (void)pthread_mutex_unlock(&self->lock);
     return count;
+}
+
+void fake_disk_fill(struct fake_disk *self, enum fake_call call, bool full)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->full[call] = full;
+    (void)pthread_mutex_unlock(&self->lock);
 }
 
 void fake_disk_hold_syncs(struct fake_disk *self, bool held)

@@ -42,6 +42,9 @@ const struct file_ops *fake_disk_ops(struct fake_disk *self);
 /** The `nth` (1 = next) call of this kind from now on fails with errno `error` and does nothing. */
 void fake_disk_fail(struct fake_disk *self, enum fake_call call, unsigned nth, int error);
 
+/** While full, calls of this kind answer ENOSPC; fdatasync is where NFS says so. */
+void fake_disk_fill(struct fake_disk *self, enum fake_call call, bool full);
+
 /** The `nth` pwrite from now on writes half of its bytes and says so. */
 void fake_disk_cut_write(struct fake_disk *self, unsigned nth);
 

@@ -1,0 +1,254 @@
+/* Starting, filling, closing and recycling journal segments; the picture is in segment_writer.h. */
+#include "store/segment_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SPARE_SEGMENTS_MAX = 2, PATH_BYTES = 4096 };
+
+static void segment_path(const struct segment_writer *self, uint64_t number, char out[PATH_BYTES])
+{
+    char name[SEGMENT_NAME_BYTES];
+    segment_name(name, self->options.epoch, number);
+    (void)snprintf(out, PATH_BYTES, "%s/%s", self->options.dir, name);
+}
+
+/* ---- Closed segments ------------------------------------------------------------------------ */
+
+static enum status remember_closed(struct segment_writer *self, struct closed_segment segment)
+{
+    enum status status = STATUS_OK;
+    (void)pthread_mutex_lock(&self->lock);
+    if (self->closed_count == self->closed_cap) {
+        size_t cap = self->closed_cap == 0 ? 16 : self->closed_cap * 2;
+        struct closed_segment *grown = realloc(self->closed, cap * sizeof *grown);
+        if (grown == NULL) {
+            status = STATUS_NO_MEMORY;
+        } else {
+            self->closed = grown;
+            self->closed_cap = cap;
+        }
+    }
+    if (status == STATUS_OK) {
+        self->closed[self->closed_count++] = segment;
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+/* Takes a covered segment's number for its file; false when there is none. */
+static bool take_spare(struct segment_writer *self, uint64_t *number)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&self->lock);
+    for (size_t i = 0; i < self->closed_count && !found; i++) {
+        if (self->closed[i].spare) {
+            *number = self->closed[i].number;
+            self->closed[i] = self->closed[--self->closed_count];
+            found = true;
+        }
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return found;
+}
+
+enum status segment_writer_drop_covered(struct segment_writer *self, uint64_t lsn)
+{
+    const struct file_ops *file = self->options.file;
+    enum status status = STATUS_OK;
+    (void)pthread_mutex_lock(&self->lock);
+    unsigned spares = 0;
+    for (size_t i = 0; i < self->closed_count; i++) {
+        spares += self->closed[i].spare;
+    }
+    for (size_t i = 0; i < self->closed_count && status == STATUS_OK;) {
+        struct closed_segment *segment = &self->closed[i];
+        if (segment->spare || segment->last_lsn > lsn) {
+            i++;
+        } else if (spares < SPARE_SEGMENTS_MAX) {
+            segment->spare = true;
+            spares++;
+            i++;
+        } else {
+            char path[PATH_BYTES];
+            segment_path(self, segment->number, path);
+            if (file->unlink(file->arg, path) != 0 && errno != ENOENT) {
+                status = status_of_errno(errno);
+            } else {
+                self->closed[i] = self->closed[--self->closed_count];
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+/* ---- The open segment ----------------------------------------------------------------------- */
+
+/* Opens the file that becomes `path`: a spare one under its old name, or a new one. */
+static enum status open_file(struct segment_writer *self, const char *path, char *spare_path,
+                             bool *recycled, int *fd)
+{
+    const struct file_ops *file = self->options.file;
+    uint64_t spare = 0;
+    *recycled = take_spare(self, &spare);
+    segment_path(self, spare, spare_path);
+    *fd = *recycled ? file->open(file->arg, spare_path, O_RDWR, 0)
+                    : file->open(file->arg, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (*fd < 0) {
+        return status_of_errno(errno);
+    }
+    if (file->lock(file->arg, *fd) != 0) {
+        return errno == EAGAIN || errno == EACCES ? STATUS_LOCKED : STATUS_IO;
+    }
+    return STATUS_OK;
+}
+
+/* Header, sync, name, directory: in this order, so that a crash leaves a file that recovery knows.
+ */
+static enum status make_durable(struct segment_writer *self, int fd,
+                                const struct segment_header *header, const char *rename_from,
+                                const char *path)
+{
+    const struct file_ops *file = self->options.file;
+    uint8_t bytes[SEGMENT_HEADER_BYTES];
+    segment_encode_header(bytes, header);
+    enum status status = file_pwrite_all(file, fd, view_of(bytes, sizeof bytes), 0);
+    if (status == STATUS_OK && file->fdatasync(file->arg, fd) != 0) {
+        status = status_of_errno(errno);
+    }
+    if (status == STATUS_OK && rename_from != NULL &&
+        file->rename(file->arg, rename_from, path) != 0) {
+        status = status_of_errno(errno);
+    }
+    return status == STATUS_OK ? file_sync_dir(file, self->options.dir) : status;
+}
+
+static enum status start(struct segment_writer *self, uint64_t number, uint64_t follows_lsn,
+                         uint64_t first_lsn)
+{
+    const struct file_ops *file = self->options.file;
+    struct segment_header header = {.epoch = self->options.epoch,
+                                    .number = number,
+                                    .follows_lsn = follows_lsn,
+                                    .first_lsn = first_lsn};
+    memcpy(header.uuid, self->options.uuid, STORE_UUID_BYTES);
+    char path[PATH_BYTES];
+    char spare_path[PATH_BYTES];
+    bool recycled = false;
+    int fd = -1;
+    segment_path(self, number, path);
+    /* The number is used up even if this fails: its file may be there, half made. */
+    self->number = number;
+    enum status status = open_file(self, path, spare_path, &recycled, &fd);
+    if (status == STATUS_OK) {
+        status = make_durable(self, fd, &header, recycled ? spare_path : NULL, path);
+    }
+    if (status != STATUS_OK) {
+        int error = errno;
+        if (fd >= 0) {
+            (void)file->close(file->arg, fd);
+            if (!recycled) { /* without frames it would only be in the way */
+                (void)file->unlink(file->arg, path);
+            }
+        }
+        errno = error;
+        return status;
+    }
+    self->fd = fd;
+    self->seed = segment_seed(&header);
+    self->offset = SEGMENT_HEADER_BYTES;
+    self->last_lsn = first_lsn - 1;
+    self->started++;
+    return STATUS_OK;
+}
+
+/* Closing gives the segment's lock up; nobody writes it any more. */
+static enum status close_open_segment(struct segment_writer *self)
+{
+    const struct file_ops *file = self->options.file;
+    int fd = self->fd;
+    self->fd = -1; /* closed also when that fails */
+    if (fd < 0) {
+        return STATUS_OK;
+    }
+    if (file->close(file->arg, fd) != 0) {
+        return status_of_errno(errno);
+    }
+    return remember_closed(
+        self, (struct closed_segment){.number = self->number, .last_lsn = self->last_lsn});
+}
+
+static enum status rotate(struct segment_writer *self)
+{
+    /* What was written to the old segment has to be durable before a new one begins: recovery takes
+     * a segment's successor as the proof that it is whole. */
+    enum status status = segment_writer_sync(self);
+    uint64_t last_lsn = self->last_lsn;
+    if (status == STATUS_OK) {
+        status = close_open_segment(self);
+    }
+    return status == STATUS_OK ? start(self, self->number + 1, last_lsn, last_lsn + 1) : status;
+}
+
+enum status segment_writer_open(struct segment_writer *self,
+                                const struct segment_writer_options *options, uint64_t follows_lsn,
+                                uint64_t first_lsn)
+{
+    *self = (struct segment_writer){.options = *options, .fd = -1};
+    (void)pthread_mutex_init(&self->lock, NULL);
+    enum status status = start(self, 1, follows_lsn, first_lsn);
+    if (status != STATUS_OK) {
+        (void)pthread_mutex_destroy(&self->lock);
+    }
+    return status;
+}
+
+enum status segment_writer_append(struct segment_writer *self, uint8_t *at,
+                                  const struct frame *frame)
+{
+    size_t len = FRAME_HEADER_BYTES + frame->records.len;
+    if (self->offset + len > self->options.segment_bytes && self->offset > SEGMENT_HEADER_BYTES) {
+        enum status status = rotate(self);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    frame_seal(at, frame, self->seed);
+    self->last_lsn = frame->first_lsn + frame->count - 1;
+    enum status status = file_pwrite_all(self->options.file, self->fd, view_of(at, len),
+                                         (off_t)self->offset);
+    self->offset += len;
+    return status;
+}
+
+enum status segment_writer_sync(struct segment_writer *self)
+{
+    const struct file_ops *file = self->options.file;
+    return file->fdatasync(file->arg, self->fd) == 0 ? STATUS_OK : status_of_errno(errno);
+}
+
+enum status segment_writer_restart(struct segment_writer *self, uint64_t durable_lsn)
+{
+    enum status status = close_open_segment(self);
+    if (status == STATUS_NO_SPACE) {
+        status =
+            STATUS_OK; /* NFS says so at close as well, and what it was about is written again */
+    }
+    return status == STATUS_OK ? start(self, self->number + 1, durable_lsn, durable_lsn + 1)
+                               : status;
+}
+
+enum status segment_writer_close(struct segment_writer *self)
+{
+    const struct file_ops *file = self->options.file;
+    enum status status = STATUS_OK;
+    if (self->fd >= 0 && file->close(file->arg, self->fd) != 0) {
+        status = status_of_errno(errno);
+    }
+    free(self->closed);
+    (void)pthread_mutex_destroy(&self->lock);
+    return status;
+}

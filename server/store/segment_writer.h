@@ -1,0 +1,77 @@
+/*
+ * Writing segments: one is open, full ones are closed, covered ones are used again.
+ *
+ *      started ──append, sync──▶ full ──rotate──▶ closed ──covered──▶ spare ──started again
+ *          │                                         │                (at most 2; others are
+ * removed) └──no space──▶ abandoned: closed as well, what was not durable goes to a new one
+ *
+ * The file of a covered segment is used again because its blocks are allocated: a sync then has no
+ * file size to write. Its header changes before its name does, so a file whose header is another
+ * segment's is one that was caught in between and holds nothing that is needed.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "store/segment.h"
+
+struct segment_writer_options {
+    const char *dir; /* borrowed for the writer's life */
+    uint8_t uuid[STORE_UUID_BYTES];
+    uint64_t epoch;
+    uint64_t segment_bytes;
+    const struct file_ops *file; /* borrowed */
+};
+
+/* A segment that is not written any more. */
+struct closed_segment {
+    uint64_t number;
+    uint64_t last_lsn; /* nothing in it is above */
+    bool spare;        /* covered: its file may become the next segment */
+};
+
+/* Embedded by the journal; used by its thread, except segment_writer_drop_covered(). */
+struct segment_writer {
+    struct segment_writer_options options; /* immutable */
+    int fd;                                /* of the open segment, locked; -1: there is none */
+    uint64_t number;
+    uint64_t seed;                 /* of its frames' checksums */
+    uint64_t offset;               /* where the next frame goes */
+    uint64_t last_lsn;             /* of the last frame that was appended */
+    uint64_t started;              /* segments so far */
+    pthread_mutex_t lock;          /* guards the closed segments */
+    struct closed_segment *closed; /* owned */
+    size_t closed_count;
+    size_t closed_cap;
+};
+
+/** Starts the first segment of the epoch, durably; see struct segment_header for the lsns. On
+ * failure there is nothing to close, and errno says more. Blocks on the storage, as all of these.
+ */
+enum status segment_writer_open(struct segment_writer *self,
+                                const struct segment_writer_options *options, uint64_t follows_lsn,
+                                uint64_t first_lsn) MUST_CHECK;
+
+/** Seals the frame in place (`at` is its header, frame->records stand behind it) and writes it, to
+ * a new segment when this one is full. NO_SPACE, IO: see errno; nothing more may be appended then,
+ * except after segment_writer_restart(). */
+enum status segment_writer_append(struct segment_writer *self, uint8_t *at,
+                                  const struct frame *frame) MUST_CHECK;
+
+/** Makes what was appended durable. A failure means that it is not, and must not be asked again. */
+enum status segment_writer_sync(struct segment_writer *self) MUST_CHECK;
+
+/** After NO_SPACE: leaves the open segment as it is and starts a new one behind `durable_lsn`, into
+ *  which everything above is to be appended again. NO_SPACE: there is still none, ask later. */
+enum status segment_writer_restart(struct segment_writer *self, uint64_t durable_lsn) MUST_CHECK;
+
+/** A checkpoint covers everything up to `lsn`: closed segments that end there or before are kept as
+ *  spares or removed. Checkpoint thread. */
+enum status segment_writer_drop_covered(struct segment_writer *self, uint64_t lsn) MUST_CHECK;
+
+/** Closes the open segment and frees everything. */
+enum status segment_writer_close(struct segment_writer *self);
