@@ -127,91 +127,95 @@ static void run_request(struct serve_worker *self, struct client *client,
 
 /* ---- Receiving ------------------------------------------------------------------------------ */
 
-/*
- * Decodes the frame at the front of `rest`. OK: a request; AGAIN: `*need` more bytes are wanted
- * first; anything else: the connection was closed or the request refused, `*used` says how many
- * bytes that took.
- */
-static enum status decode_frame(struct serve_worker *self, struct client *client, struct view rest,
-                                struct native_request *request, size_t *used, size_t *need)
+/* A frame behind which nothing can be found or trusted. Returns the bytes that it takes: all. */
+static size_t refuse_all(struct batch_item *item, struct view rest, enum satchel_status verdict,
+                         const char *why, const char *close_detail)
 {
-    const struct serve_options *options = &self->serve->options;
-    enum status status = native_decode_header(rest, &request->header);
-    if (status == STATUS_AGAIN) {
-        *need = SATCHEL_HEADER_BYTES;
-        return STATUS_AGAIN;
-    }
-    size_t body_bytes_max = native_body_bytes_max(request->header.opcode, options->value_bytes_max);
-    size_t frame_len = SATCHEL_HEADER_BYTES + (size_t)request->header.body_bytes;
-    if (status == STATUS_INVALID) {
-        metric_add(&self->metrics.malformed, 1);
-        *used = rest.len;
-        conn_close(client->conn, CONN_CLOSE_PROTOCOL, "not a Satchel frame");
-        return STATUS_INVALID;
-    }
-    if (status == STATUS_OK && frame_len > SATCHEL_HEADER_BYTES + body_bytes_max) {
-        /* Its end is not waited for, so what follows cannot be found. */
-        *used = rest.len;
-        serve_refuse(self, client, &request->header, SATCHEL_TOO_LARGE,
-                     "the request is larger than the server takes");
-        conn_close(client->conn, CONN_CLOSE_PROTOCOL, "oversized request");
-        return STATUS_TOO_LARGE;
-    }
-    if (status == STATUS_UNSUPPORTED) {
-        metric_add(&self->metrics.malformed, 1);
-        *used = rest.len;
-        serve_refuse(self, client, &request->header, SATCHEL_UNSUPPORTED,
-                     "this server speaks version 1, with reserved bits zero");
-        conn_close(client->conn, CONN_CLOSE_PROTOCOL, "unknown protocol version");
-        return STATUS_UNSUPPORTED;
-    }
-    if (rest.len < frame_len) {
-        *need = frame_len;
-        return STATUS_AGAIN;
-    }
-    *used = frame_len;
-    const char *why = NULL;
-    struct view body = view_of(rest.ptr + SATCHEL_HEADER_BYTES, request->header.body_bytes);
-    enum satchel_status verdict = native_decode_request(request, body, (enum ack)options->ack,
-                                                        options->value_bytes_max, &why);
-    if (verdict != SATCHEL_OK) {
-        metric_add(&self->metrics.malformed, 1);
-        serve_refuse(self, client, &request->header, verdict, why);
-        return STATUS_INVALID;
-    }
-    return STATUS_OK;
+    item->verdict = verdict;
+    item->why = why;
+    item->close_detail = close_detail;
+    return rest.len;
 }
 
-/* Decodes up to BATCH_MAX requests and starts loading what they will need into the cache. The
- * bodies go to `bodies`. Returns how many; `*stop` is set when what follows cannot be decoded now.
- */
-static unsigned decode_batch(struct serve_worker *self, struct client *client, struct view bytes,
-                             size_t *used, size_t *need, struct view *bodies, bool *stop)
+/* Decodes the frame at the front of `rest` into `item`. Returns how many bytes it takes; 0: `*need`
+ * bytes are wanted first. */
+static size_t decode_frame(const struct serve_worker *self, struct view rest,
+                           struct batch_item *item, size_t *need)
+{
+    const struct serve_options *options = &self->serve->options;
+    struct native_header *header = &item->request.header;
+    enum status status = native_decode_header(rest, header);
+    item->is_frame = status == STATUS_OK || status == STATUS_UNSUPPORTED;
+    item->verdict = SATCHEL_OK;
+    item->close_detail = NULL;
+    if (status == STATUS_AGAIN) {
+        *need = SATCHEL_HEADER_BYTES;
+        return 0;
+    }
+    if (status == STATUS_UNSUPPORTED) {
+        return refuse_all(item, rest, SATCHEL_UNSUPPORTED,
+                          "this server speaks version 1, with reserved bits zero",
+                          "unknown protocol version");
+    }
+    if (status != STATUS_OK) {
+        return refuse_all(item, rest, SATCHEL_BAD_REQUEST, NULL, "not a Satchel frame");
+    }
+    if (header->body_bytes > native_body_bytes_max(header->opcode, options->value_bytes_max)) {
+        /* Its end is not waited for, so what follows cannot be found. */
+        return refuse_all(item, rest, SATCHEL_TOO_LARGE,
+                          "the request is larger than the server takes", "oversized request");
+    }
+    size_t frame_len = SATCHEL_HEADER_BYTES + (size_t)header->body_bytes;
+    if (rest.len < frame_len) {
+        *need = frame_len;
+        return 0;
+    }
+    item->body = view_of(rest.ptr + SATCHEL_HEADER_BYTES, header->body_bytes);
+    item->verdict = native_decode_request(&item->request, item->body, (enum ack)options->ack,
+                                          options->value_bytes_max, &item->why);
+    return frame_len;
+}
+
+/* Decodes up to BATCH_MAX requests and starts loading what they will need into the cache. Returns
+ * how many; `*stop` is set when what follows cannot be decoded now. */
+static unsigned decode_batch(struct serve_worker *self, const struct client *client,
+                             struct view bytes, size_t *used, size_t *need, bool *stop)
 {
     unsigned count = 0;
     while (count < BATCH_MAX && client->in_flight + count < IN_FLIGHT_MAX) {
         struct view rest = view_of(bytes.ptr + *used, bytes.len - *used);
-        struct native_request *request = &self->batch[count];
-        size_t frame_len = 0;
-        enum status status = rest.len == 0
-                                 ? STATUS_AGAIN
-                                 : decode_frame(self, client, rest, request, &frame_len, need);
-        if (status == STATUS_AGAIN) {
+        struct batch_item *item = &self->batch[count];
+        size_t taken = rest.len == 0 ? 0 : decode_frame(self, rest, item, need);
+        if (taken == 0) {
             *stop = true;
             break;
         }
-        *used += frame_len;
-        if (status != STATUS_OK) {
-            continue;
-        }
-        bodies[count] = view_of(rest.ptr + SATCHEL_HEADER_BYTES, request->header.body_bytes);
-        if (is_command(request->header.opcode)) {
-            self->hashes[count] = store_hash(self->serve->store, request->command.id);
-            store_prefetch_slot(self->serve->store, self->hashes[count]);
+        item->at = *used;
+        *used += taken;
+        if (item->verdict == SATCHEL_OK && is_command(item->request.header.opcode)) {
+            item->hash = store_hash(self->serve->store, item->request.command.id);
+            store_prefetch_slot(self->serve->store, item->hash);
         }
         count++;
     }
     return count;
+}
+
+static void run_item(struct serve_worker *self, struct client *client,
+                     const struct batch_item *item)
+{
+    if (item->verdict == SATCHEL_OK) {
+        run_request(self, client, &item->request, item->body, item->hash);
+        return;
+    }
+    metric_add(&self->metrics.malformed, 1);
+    if (item->is_frame) {
+        serve_refuse(self, client, &item->request.header, item->verdict, item->why);
+    }
+    if (item->close_detail != NULL) {
+        client->dismissed = true;
+        conn_close(client->conn, CONN_CLOSE_PROTOCOL, item->close_detail);
+    }
 }
 
 /* The storage lags, or too many bytes wait for it here. */
@@ -272,26 +276,26 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
     (void)arg;
     struct serve_worker *self = worker_state(conn_worker(conn));
     struct client *client = conn_state(conn);
-    struct view bodies[BATCH_MAX];
     size_t used = 0;
     bool stop = false;
     begin_batch(self);
     while (!stop && used < bytes.len && !conn_is_full(conn) && !pause_if_needed(self, client)) {
-        unsigned count = decode_batch(self, client, bytes, &used, need, bodies, &stop);
+        unsigned count = decode_batch(self, client, bytes, &used, need, &stop);
         for (unsigned i = 0; count > 1 && i < count; i++) {
-            if (is_command(self->batch[i].header.opcode)) {
-                store_prefetch_session(self->serve->store, self->hashes[i]);
+            const struct batch_item *item = &self->batch[i];
+            if (item->verdict == SATCHEL_OK && is_command(item->request.header.opcode)) {
+                store_prefetch_session(self->serve->store, item->hash);
             }
         }
         for (unsigned i = 0; i < count; i++) {
             if (i > 0 && (conn_is_full(conn) || parked_bytes(&self->parked) > PARKED_BYTES_MAX)) {
                 /* Large replies: the rest of the batch comes again when there is room. */
-                used = (size_t)(bodies[i].ptr - bytes.ptr) - SATCHEL_HEADER_BYTES;
+                used = self->batch[i].at;
                 *need = 0;
                 stop = false;
                 break;
             }
-            run_request(self, client, &self->batch[i], bodies[i], self->hashes[i]);
+            run_item(self, client, &self->batch[i]);
             if (client->dismissed) {
                 used = bytes.len;
                 break;

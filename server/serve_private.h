@@ -60,13 +60,24 @@ struct waiting_load {
     uint8_t body[];
 };
 
+/* One frame of a batch: decoded, or to be refused in its turn. */
+struct batch_item {
+    size_t at;                   /* where it begins in the bytes that arrived */
+    struct view body;            /* borrowed from them */
+    uint64_t hash;               /* of a command's id */
+    enum satchel_status verdict; /* not OK: refused, with the text `why` */
+    const char *why;             /* static, may be NULL */
+    const char *close_detail;    /* static; not NULL: the connection cannot go on after it */
+    bool is_frame;               /* false: not even a header, nothing to answer to */
+    struct native_request request;
+};
+
 struct serve_worker {
     struct serve *serve;   /* borrowed */
     struct worker *worker; /* borrowed */
     struct session_scratch scratch;
     struct parked parked;
-    struct native_request batch[BATCH_MAX];
-    uint64_t hashes[BATCH_MAX];
+    struct batch_item batch[BATCH_MAX];
     struct buf reply; /* for replies that are built in pieces */
     int64_t now_ms;   /* when the running batch began */
     int64_t now_ns;

@@ -134,8 +134,9 @@ static uint64_t carry_out(struct store *self, struct shard *shard, uint64_t hash
 
 static void answer_busy(struct store *self, struct store_reply *reply)
 {
+    enum satchel_status status = journal_has_space(self->journal) ? SATCHEL_BUSY : SATCHEL_NO_SPACE;
     metric_add_shared(&self->metrics.busy, 1);
-    *reply = (struct store_reply){.status = SATCHEL_BUSY, .now_ms = reply->now_ms};
+    *reply = (struct store_reply){.status = status, .now_ms = reply->now_ms};
 }
 
 enum status store_execute(struct store *self, const struct command *cmd, uint64_t hash,
@@ -178,6 +179,12 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
     }
     struct change change;
     session_apply(live ? &old : NULL, cmd, now_ms, scratch, &change);
+    if (cmd->op == SATCHEL_OP_DELETE && change.status == SATCHEL_NOT_FOUND && entry != NULL &&
+        !entry->tombstone) {
+        /* Expired, but what is stored says so a little later: after a crash it must not be back,
+         * now that somebody was told that it is gone. */
+        change.kind = CHANGE_DELETE;
+    }
     reply.status = change.status;
     reply.session = change.next;
     reply.returned = change.returned;
