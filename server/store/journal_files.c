@@ -206,10 +206,16 @@ static enum status replay_frame(struct replay *self, const struct frame *frame)
     struct record record;
     uint64_t lsn = frame->first_lsn;
     enum status status = STATUS_OK;
-    self->last_lsn = frame->first_lsn + frame->count - 1;
-    if (self->last_lsn > self->applied_lsn || self->observer != NULL) {
+    /* After a full disk a segment begins with what the one before it may hold already: the same
+     * changes with the same numbers. Each counts once, and what was seen stays seen. */
+    uint64_t seen_lsn = self->last_lsn > self->applied_lsn ? self->last_lsn : self->applied_lsn;
+    uint64_t last_lsn = frame->first_lsn + frame->count - 1;
+    if (last_lsn > self->last_lsn) {
+        self->last_lsn = last_lsn;
+    }
+    if (last_lsn > seen_lsn || self->observer != NULL) {
         for (; (status = record_next(&rest, &record)) == STATUS_OK; lsn++) {
-            if (self->visit != NULL && lsn > self->applied_lsn && lsn <= self->limit_lsn) {
+            if (self->visit != NULL && lsn > seen_lsn && lsn <= self->limit_lsn) {
                 status = self->visit(self->arg, lsn, &record);
                 if (status != STATUS_OK) {
                     return status;
@@ -217,7 +223,7 @@ static enum status replay_frame(struct replay *self, const struct frame *frame)
             }
         }
         if (status != STATUS_END || lsn != frame->first_lsn + frame->count) {
-            return STATUS_CORRUPT;
+            return status == STATUS_UNSUPPORTED ? status : STATUS_CORRUPT;
         }
     }
     return STATUS_OK;

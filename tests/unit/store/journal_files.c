@@ -251,6 +251,56 @@ Test(journal_files, a_segment_of_another_store_is_refused)
     kit_end(&kit);
 }
 
+/* When the disk was full, what was not durable is written again, to a new segment. The old one may
+ * hold all of it, and the new one a part, when the power fails then: nothing counts twice, and
+ * what was found is found again by the next recovery. */
+Test(journal_files, changes_that_were_written_again_count_once)
+{
+    struct kit kit;
+    struct buf old = {0};
+    kit_init(&kit);
+    kit_open(&kit, 1, 0, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)kit_put_durable(&kit, 100);
+    }
+    kit_close(&kit);
+    read_segment_file(&kit, 1, &old);
+    for (unsigned again = 0; again <= 3; again++) {
+        struct segment_header header;
+        struct frame frame;
+        struct buf fresh = {0};
+        cr_assert(eq(int, segment_decode_header(buf_view(&old), &header), STATUS_OK));
+        uint64_t seed = segment_seed(&header);
+        struct view rest = view_of(old.ptr + SEGMENT_HEADER_BYTES, old.len - SEGMENT_HEADER_BYTES);
+        header.number = 2;
+        header.follows_lsn = 2;
+        header.first_lsn = 3;
+        cr_assert(eq(int, buf_reserve(&fresh, old.len + 4096), STATUS_OK));
+        segment_encode_header(fresh.ptr, &header);
+        fresh.len = SEGMENT_HEADER_BYTES;
+        for (uint64_t lsn = 1; frame_next(&rest, seed, lsn, &frame) == STATUS_OK; lsn++) {
+            if (lsn >= 3 && lsn < 3 + again) {
+                uint8_t *to = fresh.ptr + fresh.len;
+                (void)put_view(to + FRAME_HEADER_BYTES, frame.records);
+                frame.records.ptr = to + FRAME_HEADER_BYTES;
+                frame.durable_lsn = 2;
+                frame_seal(to, &frame, segment_seed(&header));
+                fresh.len += FRAME_HEADER_BYTES + frame.records.len;
+            }
+        }
+        write_segment_file(&kit, 1, 2, buf_view(&fresh));
+        for (uint64_t applied = 0; applied <= 5; applied++) {
+            kit_replay(kit.dir, applied, &found);
+            cr_assert(eq(int, found.status, STATUS_OK), "%s", found.errmsg);
+            cr_assert(eq(u64, found.last_lsn, 5), "%u written again", again);
+            cr_assert(eq(sz, found.count, 5 - applied));
+        }
+        buf_free(&fresh);
+    }
+    buf_free(&old);
+    kit_end(&kit);
+}
+
 /* Covered segments become new ones, and what they held before is in them still. */
 Test(journal_files, stale_frames_of_a_recycled_segment_do_not_count)
 {
