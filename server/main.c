@@ -26,6 +26,29 @@ enum {
     SWEEP_MS = 100,
 };
 
+struct watch_options {
+    uint64_t slow_ms;     /* storage that does not answer for so long makes /readyz red */
+    uint64_t deadline_ms; /* … and for so long ends the process */
+};
+
+static const struct option_desc watch_option_descs[] = {
+    {.name = "storage-slow",
+     .type = OPTION_TIME_MS,
+     .standard = "10s",
+     .unit = "TIME",
+     .help = "A write to the storage that takes longer makes /readyz answer 503.",
+     .least = 100,
+     .offset = offsetof(struct watch_options, slow_ms)},
+    {.name = "storage-deadline",
+     .type = OPTION_TIME_MS,
+     .standard = "2m",
+     .unit = "TIME",
+     .help = "A write to the storage that takes longer ends the process with exit code 3; what was "
+             "acknowledged is on the storage already.",
+     .least = 1000,
+     .offset = offsetof(struct watch_options, deadline_ms)},
+};
+
 struct log_options {
     unsigned level;  /* enum log_level */
     unsigned format; /* enum log_format */
@@ -51,6 +74,7 @@ struct settings {
     struct store_options store;
     struct serve_options serve;
     struct ops_options ops;
+    struct watch_options watch;
     struct log_options log;
 };
 
@@ -121,6 +145,11 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     (void)what;
     const struct server *self = arg;
     store_sweep(self->store, clock_wall_ms(&clock_system));
+    uint64_t stalled_ms = store_stalled_ms(self->store);
+    if (stalled_ms > self->settings.watch.deadline_ms) {
+        log_error("the storage does not answer", "seconds=%" PRIu64, stalled_ms / 1000);
+        _exit(EXIT_STORAGE); /* a thread inside a hanging call cannot be waited for */
+    }
 }
 
 static void on_drained(evutil_socket_t fd, short what, void *arg)
@@ -173,8 +202,15 @@ static bool is_ready(void *arg, char *why, size_t why_bytes)
         return false;
     }
     switch (store_state(self->store)) {
-    case STORE_SERVING:
+    case STORE_SERVING: {
+        uint64_t stalled_ms = store_stalled_ms(self->store);
+        if (stalled_ms > self->settings.watch.slow_ms) {
+            (void)snprintf(why, why_bytes, "the storage has not answered for %" PRIu64 " s",
+                           stalled_ms / 1000);
+            return false;
+        }
         return true;
+    }
     case STORE_LOADING:
         (void)snprintf(why, why_bytes, "loading");
         return false;
@@ -334,6 +370,8 @@ static int parse_options(struct settings *settings, int argc, char *argv[], int 
         {"Access and acknowledgement", serve_option_descs, serve_option_count, &settings->serve},
         {"Storage", store_option_descs, store_option_count, &settings->store},
         {"Operations", ops_option_descs, ops_option_count, &settings->ops},
+        {"Watching the storage", watch_option_descs,
+         sizeof watch_option_descs / sizeof watch_option_descs[0], &settings->watch},
         {"Log", log_option_descs, sizeof log_option_descs / sizeof log_option_descs[0],
          &settings->log},
     };

@@ -181,6 +181,7 @@ static enum status unfreeze_round(struct store *self, const struct round *round)
 static enum status run_round(struct store *self, struct round *round, unsigned first,
                              uint64_t applied_lsn)
 {
+    store_begin_io(self);
     round->first_shard = first;
     round->end_shard = first;
     round->count = 0;

@@ -54,6 +54,18 @@ void store_on_flushed(void *arg)
 
 /* ---- The keeper ----------------------------------------------------------------------------- */
 
+/* Relaxed: looked at by who wonders how long the storage takes, nothing depends on it. */
+void store_begin_io(struct store *self)
+{
+    atomic_store_explicit(&self->busy_since_ns, clock_mono_ns(self->deps.clock),
+                          memory_order_relaxed);
+}
+
+static void store_end_io(struct store *self)
+{
+    atomic_store_explicit(&self->busy_since_ns, 0, memory_order_relaxed);
+}
+
 static bool has_changes(struct store *self)
 {
     for (unsigned i = 0; i < TABLE_SHARDS; i++) {
@@ -98,9 +110,7 @@ static enum status checkpoint_if_changed(struct store *self, char *errmsg, size_
     if (self->old.count == 0 && !has_changes(self)) {
         return STATUS_OK;
     }
-    /* Relaxed: looked at by who wonders how long this takes. */
-    atomic_store_explicit(&self->busy_since_ns, clock_mono_ns(self->deps.clock),
-                          memory_order_relaxed);
+    store_begin_io(self);
     enum status status = store_checkpoint(self, errmsg, errmsg_bytes);
     if (status == STATUS_OK) {
         status = journal_files_remove(&self->old);
@@ -109,7 +119,7 @@ static enum status checkpoint_if_changed(struct store *self, char *errmsg, size_
                            "cannot remove the journal of an earlier epoch: %s", strerror(errno));
         }
     }
-    atomic_store_explicit(&self->busy_since_ns, 0, memory_order_relaxed);
+    store_end_io(self);
     return status;
 }
 

@@ -50,11 +50,11 @@ struct store {
     pthread_t keeper; /* the checkpoint thread: recovery, then checkpoints */
     pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wake;
-    bool stopping;                       /* guarded by keeper_lock */
-    bool checkpoint_due;                 /* guarded by keeper_lock */
-    enum status last_status;             /* of the keeper; read after it was joined */
-    bool disk_full;                      /* keeper thread */
-    _Atomic int64_t busy_since_ns;       /* monotonic: when the running checkpoint began; 0: none */
+    bool stopping;                 /* guarded by keeper_lock */
+    bool checkpoint_due;           /* guarded by keeper_lock */
+    enum status last_status;       /* of the keeper; read after it was joined */
+    bool disk_full;                /* keeper thread */
+    _Atomic int64_t busy_since_ns; /* monotonic: when this part of a checkpoint began; 0: none */
     _Atomic uint64_t checkpointed_bytes; /* journal_total_bytes when the last checkpoint began */
 
     struct journal_files old; /* segments of earlier epochs; keeper thread */
@@ -84,6 +84,9 @@ void store_on_journal_failed(void *arg, const char *why);
 
 /** Makes the keeper write a checkpoint now. Any thread. */
 void store_want_checkpoint(struct store *self);
+
+/** Notes that a part of a checkpoint begins now, for store_stalled_ms(). Keeper thread. */
+void store_begin_io(struct store *self);
 
 /** Tells the owner, once, that nothing may be acknowledged any more. Any thread. */
 void store_fail(struct store *self, const char *why);

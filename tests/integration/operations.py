@@ -318,6 +318,52 @@ class Storage(StoreTest):
                 store.start()
                 print(f"\n  {call}: {self.check(store, state)}")
 
+    def hanging(self, *options):
+        store = self.new_store("--checkpoint-interval", "50ms", *options)
+        storage = FaultyStorage(store, "hang")
+        with storage.preloaded():
+            store.start()
+        return store, storage
+
+    def test_while_it_hangs_resident_sessions_are_read_and_changes_wait(self):
+        store, storage = self.hanging("--storage-slow", "300ms")
+        with Connection(store.address) as conn, Connection(store.address) as waiting:
+            for number in range(100):
+                self.assertEqual(conn.set(b"s%d" % number, b"value %d" % number), native.OK)
+            storage.fault()
+            waiting.send(native.frame(native.SET, native.tag(native.ID, b"s0") +
+                                      native.tag(native.VALUE, b"later")))
+            wait_until(lambda: store.ask_ops("/readyz")[0] == 503, "/readyz is red")
+            self.assertIn("has not answered", store.ask_ops("/readyz")[1])
+            self.assertEqual(store.ask_ops("/livez")[0], 200)
+            times = []
+            for number in range(1, 2000):
+                start = time.perf_counter()
+                self.assertEqual(conn.get(b"s%d" % (number % 99 + 1)),
+                                 b"value %d" % (number % 99 + 1))
+                times.append(time.perf_counter() - start)
+            p99_ms = sorted(times)[len(times) * 99 // 100] * 1000
+            print(f"\n  p99 of GET while the storage hangs: {p99_ms:.2f} ms")
+            self.assertLess(p99_ms, 5)
+            storage.recover()
+            self.assertEqual(waiting.take().status, native.OK)
+            wait_until(lambda: store.ask_ops("/readyz")[0] == 200, "/readyz is green")
+            self.assertEqual(conn.get(b"s0"), b"later")
+
+    def test_past_its_deadline_it_ends_without_an_answer(self):
+        store, storage = self.hanging("--storage-deadline", "1s")
+        with Connection(store.address) as conn, Connection(store.address) as waiting:
+            self.assertEqual(conn.set(b"a", b"before"), native.OK)
+            storage.fault()
+            waiting.send(native.frame(native.SET, native.tag(native.ID, b"a") +
+                                      native.tag(native.VALUE, b"after")))
+            self.assertEqual(waiting.take_all(), [])
+        self.assertEqual(store.wait(), EXIT_STORAGE)
+        self.assertIn("does not answer", store.lines[-1])
+        store.start()
+        with Connection(store.address) as conn:
+            self.assertIn(conn.get(b"a"), (b"before", b"after"))
+
     def run_out_of_space(self, store, take_space, give_space):
         """Writes are refused, reads go on, and with space everything does."""
         churning, state = self.churn(store, value_bytes=2000)

@@ -3,6 +3,8 @@
  * call named by FAIL_IO_CALL is not what it should be:
  *
  *     pwrite, fdatasync    fails with EIO, for every file
+ *     hang                 fdatasync of a journal segment waits until the file named by
+ *                          FAIL_IO_FLAG is gone
  *     pread                of a journal segment waits until the file named by FAIL_IO_FLAG is gone
  */
 #include <errno.h>
@@ -69,6 +71,9 @@ EXPORTED ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset)
 
 EXPORTED int fdatasync(int fd)
 {
+    while (is_named("hang") && is_segment(fd)) {
+        (void)usleep(1000);
+    }
     return fails("fdatasync") ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 /* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
