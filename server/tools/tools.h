@@ -1,0 +1,31 @@
+/*
+ * satchel-store: looks at a data directory that no store runs on, and writes nothing to it.
+ *
+ *     main.c    which command, options          verify.c     is it sound?
+ *     place.c   the files, and who uses them    report.c     what verify found, in shared memory
+ *     guard.c   a child for what may crash      print.c      … for people
+ *     read_only.c  file calls                   json.c       … for programs
+ *     inspect.c what is there, without judging
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum tool_exit {
+    TOOL_SOUND = 0,
+    TOOL_DAMAGED = 1,
+    TOOL_USAGE = 2,
+    TOOL_UNCHECKED = 3, /* in use, no permission, no store's directory, an I/O error */
+};
+
+struct tool_options {
+    const char *dir; /* borrowed, as all below */
+    bool json;
+    bool records;        /* inspect: list them */
+    bool ids;            /* inspect: with the sessions they are about */
+    const char *session; /* inspect: only this one; NULL: none in particular */
+    bool content;        /* inspect: print what it holds */
+};
+
+enum tool_exit tool_verify(const struct tool_options *options);
+enum tool_exit tool_inspect(const struct tool_options *options);
