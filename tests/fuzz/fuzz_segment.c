@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     struct buf segment = {0};
     (void)walk_frames(view_of(input, len), 0, 1);
     walk_records(view_of(input, len));
-    (void)segment_decode_header(view_of(input, len), &decoded);
+    REQUIRE(segment_decode_header(view_of(input, len), &decoded) != STATUS_INVALID);
     if (len < RAW_HEADER_BYTES) {
         return 0;
     }
