@@ -295,6 +295,11 @@ bool cli_parse(struct cli *cli, int argc, char *argv[], enum cli_exit *code)
         word = optind + 1 < argc ? argv[optind + 1] : NULL;
     }
     cli->command = word != NULL ? find_command(word) : NULL;
+    if (word != NULL && cli_is_offline(word)) {
+        (void)fprintf(stderr, "satchel: `%s` comes first, before options; see satchel %s --help\n",
+                      word, word);
+        return false;
+    }
     if (word != NULL && cli->command == NULL) {
         (void)cli_usage(NULL, "there is no command `%s`", word);
         return false;

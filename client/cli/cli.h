@@ -5,6 +5,7 @@
  *     args.c    options and operands     writes.c   set, delete, touch, patch
  *     patch.c   name=value, name+=5 …    server.c   ping, stats, health
  *     help.c    what --help says         print.c    texts, tables, JSON
+ *     offline.c verify, inspect: another program
  */
 #pragma once
 
@@ -108,6 +109,23 @@ void cli_json_bytes(json_t *object, const char *key, struct satchel_bytes bytes)
 
 /** A result as JSON: version, times, owner, and content as "value" or "fields". */
 json_t *cli_json_result(struct satchel_bytes id, const struct satchel_result *result);
+
+/* ---- offline.c ---- */
+
+/* Commands that work on files; what they take is satchel-store's business. */
+struct cli_offline {
+    const char *word;
+    const char *summary;
+};
+
+extern const struct cli_offline cli_offline_commands[];
+extern const size_t cli_offline_count;
+
+bool cli_is_offline(const char *word);
+
+/** Becomes satchel-store with these arguments, found beside this program or on the PATH. Returns
+ * only when there is none. */
+enum cli_exit cli_run_offline(char *argv[]);
 
 /* ---- the commands ---- */
 

@@ -21,7 +21,12 @@ void cli_help(FILE *out)
     for (size_t i = 0; i < cli_command_count; i++) {
         (void)fprintf(out, "  %-8s %s\n", cli_commands[i].word, cli_commands[i].summary);
     }
-    (void)fprintf(out, "\noptions of every command:\n");
+    (void)fprintf(out, "\ncommands on a data directory, without a server:\n");
+    for (size_t i = 0; i < cli_offline_count; i++) {
+        (void)fprintf(out, "  %-8s %s\n", cli_offline_commands[i].word,
+                      cli_offline_commands[i].summary);
+    }
+    (void)fprintf(out, "\noptions of every command but those:\n");
     for (const char *letter = "stdjh"; *letter != '\0'; letter++) {
         cli_help_option(out, *letter);
     }

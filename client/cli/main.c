@@ -158,6 +158,10 @@ int main(int argc, char *argv[])
 {
     struct cli cli = {0};
     enum cli_exit code = CLI_DONE;
+    bool asks_help = argc > 2 && strcmp(argv[1], "help") == 0;
+    if (argc > 1 && cli_is_offline(argv[asks_help ? 2 : 1])) {
+        return (int)cli_run_offline(asks_help, argv);
+    }
     if (cli_parse(&cli, argc, argv, &code)) {
         code = run(&cli);
     }
