@@ -290,13 +290,13 @@ static enum status replay_bytes(struct replay *self, const struct journal_file *
             (void)snprintf(errmsg, errmsg_bytes,
                            "%s: cannot replay the changes from %" PRIu64 ": %s", segment->path,
                            expected, status_text(status));
-            status = report(
-                observer, status,
-                &(struct journal_problem){.segment = segment,
-                                          .offset = offset,
-                                          .lsn = expected,
-                                          .harmless = self->last_lsn <= self->applied_lsn,
-                                          .what = errmsg});
+            status = report(observer, status,
+                            &(struct journal_problem){.segment = segment,
+                                                      .offset = offset,
+                                                      .lsn = expected,
+                                                      .harmless = expected + frame.count - 1 <=
+                                                                  self->applied_lsn,
+                                                      .what = errmsg});
         }
         if (status != STATUS_OK) {
             return status;
