@@ -123,9 +123,9 @@ extern const size_t cli_offline_count;
 
 bool cli_is_offline(const char *word);
 
-/** Becomes satchel-store with these arguments, found beside this program or on the PATH. Returns
- * only when there is none. */
-enum cli_exit cli_run_offline(char *argv[]);
+/** Becomes satchel-store with these arguments, or only to print its help; found beside this program
+ *  or on the PATH. Returns only when there is none. */
+enum cli_exit cli_run_offline(bool help, char *argv[]);
 
 /* ---- the commands ---- */
 

@@ -41,12 +41,14 @@ static void run_beside(char *argv[])
     }
 }
 
-enum cli_exit cli_run_offline(char *argv[])
+enum cli_exit cli_run_offline(bool help, char *argv[])
 {
     char name[] = TOOL;
+    char help_option[] = "--help";
+    char *help_argv[] = {name, help_option, NULL};
     argv[0] = name;
-    run_beside(argv);
-    (void)execvp(TOOL, argv);
+    run_beside(help ? help_argv : argv);
+    (void)execvp(TOOL, help ? help_argv : argv);
     (void)fprintf(stderr, "satchel: cannot run %s, which is installed with the server: %s\n", TOOL,
                   strerror(errno));
     return CLI_UNAVAILABLE;
