@@ -126,12 +126,22 @@ static enum status visit_change(void *arg, uint64_t lsn, const struct record *re
     return STATUS_OK;
 }
 
+/* Replaying syncs what it reads. Who wrote it is this very process, so that would only take time.
+ */
+static int sync_nothing(void *arg, int fd)
+{
+    (void)arg;
+    (void)fd;
+    return 0;
+}
+
 void kit_replay(const char *dir, uint64_t applied_lsn, struct replayed *out)
 {
     *out = (struct replayed){0};
     struct journal_files files;
-    out->status = journal_files_list(&files, dir, kit_uuid, &file_ops_system, out->errmsg,
-                                     sizeof out->errmsg);
+    struct file_ops file = file_ops_system;
+    file.fdatasync = sync_nothing;
+    out->status = journal_files_list(&files, dir, kit_uuid, &file, out->errmsg, sizeof out->errmsg);
     if (out->status != STATUS_OK) {
         return;
     }
