@@ -180,6 +180,24 @@ Test(journal, whatever_fails_nothing_acknowledged_is_lost, .timeout = 60)
     }
 }
 
+/* Whatever a crash leaves of the journal, all that was durable is in it, and no gap. */
+static void check_survivors(struct fake_disk *disk, uint64_t seed, uint64_t applied,
+                            uint64_t durable)
+{
+    for (uint64_t outcome = 0; outcome < 4; outcome++) {
+        char dir[TEMP_DIR_BYTES];
+        temp_dir_make(dir);
+        fake_disk_survivors(disk, dir, seed + outcome);
+        kit_replay(dir, applied, &found);
+        cr_assert(eq(int, found.status, STATUS_OK), "seed %u, outcome %u: %s", (unsigned)seed,
+                  (unsigned)outcome, found.errmsg);
+        cr_assert(ge(u64, found.last_lsn, durable), "seed %u, outcome %u", (unsigned)seed,
+                  (unsigned)outcome);
+        cr_assert(eq(sz, found.count, found.last_lsn - applied));
+        temp_dir_remove(dir);
+    }
+}
+
 /* The power fails in the middle of each changing call in turn. What may be left is decided by
  * seeds: everything synced, and any part of what was not. */
 static bool run_with_crash(unsigned nth, uint64_t seed, unsigned steps, size_t len_max)
@@ -218,18 +236,7 @@ static bool run_with_crash(unsigned nth, uint64_t seed, unsigned steps, size_t l
     kit.journal = NULL;
     bool crashed = fake_disk_is_crashed(disk);
     fake_disk_crash(disk);
-    for (uint64_t outcome = 0; outcome < 4; outcome++) {
-        char dir[TEMP_DIR_BYTES];
-        temp_dir_make(dir);
-        fake_disk_survivors(disk, dir, seed + outcome);
-        kit_replay(dir, applied, &found);
-        cr_assert(eq(int, found.status, STATUS_OK), "crash at %u, seed %u, outcome %u: %s", nth,
-                  (unsigned)seed, (unsigned)outcome, found.errmsg);
-        cr_assert(ge(u64, found.last_lsn, durable), "crash at %u, seed %u, outcome %u", nth,
-                  (unsigned)seed, (unsigned)outcome);
-        cr_assert(eq(sz, found.count, found.last_lsn - applied));
-        temp_dir_remove(dir);
-    }
+    check_survivors(disk, seed, applied, durable);
     kit_end(&kit);
     fake_disk_free(disk);
     return crashed;
@@ -254,9 +261,59 @@ Test(journal, large_changes_survive_a_crash_at_every_call, .timeout = 110)
     cr_assert(gt(uint, nth, 30));
 }
 
+/* The disk is full in the middle of a flush: a part of its frames stands in the old segment, and
+ * the power fails at each of the calls with which everything is written again. */
+Test(journal, what_was_durable_survives_a_crash_after_a_full_disk, .timeout = 110)
+{
+    for (unsigned round = 0; round < 24; round++) {
+        struct kit kit;
+        struct fake_disk *disk = fake_disk_new();
+        kit_init(&kit);
+        kit.file = fake_disk_ops(disk);
+        kit_open(&kit, 1, 0, 1);
+        uint64_t durable = kit_put_durable(&kit, 100);
+        fake_disk_hold_syncs(disk, true); /* so that the next flush has several frames */
+        (void)kit_put(&kit, 100);
+        for (int64_t began = clock_mono_ns(&clock_system); fake_disk_waiting_syncs(disk) == 0;) {
+            stand_pause(began);
+        }
+        uint64_t lsn = 0;
+        for (unsigned i = 0; i < 3; i++) {
+            lsn = kit_put(&kit, 700 * 1024);
+        }
+        fake_disk_cut_write(disk, 1 + round % 3);
+        fake_disk_fail(disk, FAKE_PWRITE, 2 + round % 3, round % 2 == 0 ? ENOSPC : EDQUOT);
+        fake_disk_hold_syncs(disk, false);
+        for (int64_t began = clock_mono_ns(&clock_system); journal_has_space(kit.journal);) {
+            stand_pause(began);
+        }
+        durable++;
+        cr_assert(eq(u64, journal_durable_lsn(kit.journal), durable));
+        cr_assert(eq(u64, kit_put(&kit, 10), 0)); /* nothing new is taken */
+        if (round < 18) {
+            fake_disk_crash_at(disk, 1 + round / 2);
+        }
+        for (int64_t began = clock_mono_ns(&clock_system);
+             !journal_has_space(kit.journal) && !atomic_load(&kit.has_failed);) {
+            stand_pause(began);
+        }
+        if (round >= 18) { /* no crash: all of it is durable again, and it goes on */
+            cr_assert(eq(int, journal_wait_durable(kit.journal, lsn), STATUS_OK));
+            durable = kit_put_durable(&kit, 10);
+        }
+        cr_assert(ge(u64, journal_durable_lsn(kit.journal), durable));
+        durable = journal_durable_lsn(kit.journal);
+        (void)journal_close(kit.journal);
+        kit.journal = NULL;
+        fake_disk_crash(disk);
+        check_survivors(disk, round, 0, durable);
+        kit_end(&kit);
+        fake_disk_free(disk);
+    }
+}
+
 struct writers {
     struct kit *kit;
-    _Atomic unsigned left;
 };
 
 static void *write_many(void *arg)
