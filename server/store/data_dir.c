@@ -5,12 +5,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/segment.h"
+
+/* Makes one directory, durably: a journal is of no use in a directory that a crash takes away. 0,
+ * or -1 with errno set. */
+static int make_one(const char *path)
+{
+    if (mkdir(path, 0700) != 0) {
+        return errno == EEXIST ? 0 : -1;
+    }
+    char parent[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    int parent_len = slash == NULL ? 0 : (int)(slash - path);
+    (void)snprintf(parent, sizeof parent, "%.*s%s", parent_len, path,
+                   slash == NULL     ? "."
+                   : parent_len == 0 ? "/"
+                                     : "");
+    return file_sync_dir(&file_ops_system, parent) == STATUS_OK ? 0 : -1;
+}
 
 enum status dir_make(const char *path, char *errmsg, size_t errmsg_bytes)
 {
@@ -26,7 +44,7 @@ enum status dir_make(const char *path, char *errmsg, size_t errmsg_bytes)
         }
         char kept = *at;
         *at = '\0';
-        rc = mkdir(partial, 0700) == 0 || errno == EEXIST ? 0 : -1;
+        rc = make_one(partial);
         *at = kept;
     }
     int error = errno;
