@@ -21,6 +21,7 @@ enum {
     FIRST_PAGE = 2,   /* behind the meta pages */
     ROW_DATA_BYTES_MAX = 2000,
     ROW_KEY_BYTES = 10,
+    WARM_BYTES = 1024 * 1024,
 };
 
 enum page_flag { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8 };
@@ -421,12 +422,27 @@ static enum status check_all(struct check *self, uint64_t meta_page)
     return status;
 }
 
+/* Following the tree through a cold file would wait for each page; reading it in order is several
+ * times faster. An error here shows up again on the way. */
+static void warm(const struct check *self)
+{
+    uint8_t *scratch = malloc(WARM_BYTES);
+    size_t got = WARM_BYTES;
+    for (off_t at = 0; scratch != NULL && got == WARM_BYTES; at += WARM_BYTES) {
+        if (file_pread_all(self->file, self->fd, scratch, WARM_BYTES, at, &got) != STATUS_OK) {
+            break;
+        }
+    }
+    free(scratch);
+}
+
 enum status pages_check(const struct file_ops *file, int fd, struct pages_count *out,
                         pages_problem_fn problem, void *arg)
 {
     *out = (struct pages_count){0};
     struct check self = {.file = file, .fd = fd, .count = out, .problem = problem, .arg = arg};
     uint64_t meta_page = 0;
+    warm(&self);
     enum status status = open_meta(&self, &meta_page);
     out->page_bytes = self.page_bytes;
     out->txnid = self.txnid;

@@ -37,7 +37,8 @@ struct pages_count {
 typedef void (*pages_problem_fn)(void *arg, uint64_t offset, const char *what);
 
 /**
- * Checks the file that `fd` is, which nobody may write meanwhile. OK: nothing is wrong, or
+ * Reads the file that `fd` is front to back, which warms the page cache, and checks it; nobody may
+ * write it meanwhile. OK: nothing is wrong, or
  * `problem` (called on this thread) has heard of what is. NOT_FOUND: the file is empty. IO,
  * NO_MEMORY.
  */

@@ -207,7 +207,10 @@ enum status store_read_meta(struct store *self)
 static enum status read_rows(struct store *self, struct recovery *recovery, char *errmsg,
                              size_t errmsg_bytes)
 {
-    enum status status = rows_reader_new(self->rows, &recovery->reader);
+    enum status status = rows_check(self->rows);
+    if (status == STATUS_OK) {
+        status = rows_reader_new(self->rows, &recovery->reader);
+    }
     if (status == STATUS_OK) {
         status = rows_scan(self->rows, add_row, recovery);
     }

@@ -72,8 +72,14 @@ enum status rows_read_meta(struct rows *self, struct rows_meta *out) MUST_CHECK;
  * Any status other than OK ends the scan and is returned. */
 typedef enum status (*rows_visit_fn)(void *arg, uint64_t rowid, const struct session *session);
 
-/** Reads the file front to back into the page cache, then visits every row. CORRUPT names the row
- * in rows_error(). */
+/**
+ * Reads the file front to back into the page cache, then takes the account of its pages (pages.h).
+ * CORRUPT: rows_error() says what is wrong with which. A scan does not notice a tree in which
+ * searching goes astray, or which has old pages in it; so this comes first.
+ */
+enum status rows_check(struct rows *self) MUST_CHECK;
+
+/** Visits every row. CORRUPT names the row in rows_error(). */
 enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg) MUST_CHECK;
 
 /** Called for each damaged row, or part of one; `what` is valid during the call. */

@@ -6,9 +6,8 @@
 
 #include "base/hash.h"
 #include "store/image.h"
+#include "store/pages.h"
 #include "store/rows_private.h"
-
-enum { WARM_BYTES = 1024 * 1024 };
 
 struct rows_reader {
     struct rows *rows;  /* borrowed */
@@ -124,18 +123,25 @@ enum status rows_read(struct rows_reader *reader, uint64_t rowid, struct buf *in
     return status;
 }
 
-/* A cold scan through the map would fault page by page; reading the file in order is several times
- * faster. An error here shows up in the scan as well. */
-static void warm(struct rows *self)
+/* ---- The whole file ------------------------------------------------------------------------- */
+
+static void on_page_problem(void *arg, uint64_t offset, const char *what)
 {
-    uint8_t *scratch = malloc(WARM_BYTES);
-    size_t got = WARM_BYTES;
-    for (off_t at = 0; scratch != NULL && got == WARM_BYTES; at += WARM_BYTES) {
-        if (file_pread_all(self->file, self->fd, scratch, WARM_BYTES, at, &got) != STATUS_OK) {
-            break;
-        }
+    struct rows *self = arg;
+    if (self->error[0] == '\0') {
+        (void)snprintf(self->error, sizeof self->error, "%s (at byte %" PRIu64 ")", what, offset);
     }
-    free(scratch);
+}
+
+enum status rows_check(struct rows *self)
+{
+    struct pages_count count;
+    self->error[0] = '\0';
+    enum status status = pages_check(self->file, self->fd, &count, on_page_problem, self);
+    if (status == STATUS_IO) {
+        return rows_status(self, errno, "reading the file");
+    }
+    return status == STATUS_OK && self->error[0] != '\0' ? STATUS_CORRUPT : status;
 }
 
 /* A walk over all rows. */
@@ -210,7 +216,6 @@ static enum status scan_all(struct scan *self)
 
 enum status rows_survey(struct rows *self, rows_visit_fn visit, rows_damage_fn damaged, void *arg)
 {
-    warm(self);
     struct rows_reader *reader = NULL;
     enum status status = rows_reader_new(self, &reader);
     if (status != STATUS_OK) {
