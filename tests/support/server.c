@@ -103,23 +103,40 @@ static bool has_served(struct server *self)
     return both;
 }
 
-bool server_wait_serving(struct server *self)
+static int exit_code(int how)
+{
+    return WIFEXITED(how) ? WEXITSTATUS(how) : -WTERMSIG(how);
+}
+
+bool server_wait_start(struct server *self, int *code)
 {
     time_t end = time(NULL) + START_S_MAX;
+    *code = 0;
     while (!has_served(self)) {
         int how = 0;
-        bool ended = waitpid(self->pid, &how, WNOHANG) == self->pid;
-        if (ended || time(NULL) > end) {
-            (void)fprintf(stderr, "satcheld %s (%#x)\n",
-                          ended ? "ended instead of serving" : "does not come to serve",
-                          (unsigned)how);
-            self->pid = ended ? 0 : self->pid;
-            server_print_log(self);
+        if (waitpid(self->pid, &how, WNOHANG) == self->pid) {
+            self->pid = 0;
+            *code = exit_code(how);
+            return false;
+        }
+        if (time(NULL) > end) {
             return false;
         }
         (void)nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
     }
     return true;
+}
+
+bool server_wait_serving(struct server *self)
+{
+    int code = 0;
+    bool serves = server_wait_start(self, &code);
+    if (!serves) {
+        (void)fprintf(stderr, "satcheld %s (%d)\n",
+                      self->pid == 0 ? "ended instead of serving" : "does not come to serve", code);
+        server_print_log(self);
+    }
+    return serves;
 }
 
 static int wait_end(struct server *self)
@@ -128,7 +145,7 @@ static int wait_end(struct server *self)
     while (waitpid(self->pid, &how, 0) < 0 && errno == EINTR) {
     }
     self->pid = 0;
-    return WIFEXITED(how) ? WEXITSTATUS(how) : -WTERMSIG(how);
+    return exit_code(how);
 }
 
 void server_kill(struct server *self)

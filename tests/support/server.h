@@ -25,6 +25,11 @@ void server_launch(struct server *self);
  *  printed. */
 bool server_wait_serving(struct server *self);
 
+/** Waits until the log says that it serves, or it ends; says nothing about either. True: it serves.
+ *  False: it ended, with the exit code, or minus the signal, in `*code`; or it does neither
+ *  within 60 s, and its pid is still there. */
+bool server_wait_start(struct server *self, int *code);
+
 /** SIGKILL, and waits for the end. */
 void server_kill(struct server *self);
 
