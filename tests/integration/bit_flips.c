@@ -203,6 +203,28 @@ static void check_sound(struct flips *self)
     REQUIRE(code == 0 && answers.wrong + answers.stale + answers.silent == 0);
 }
 
+/* What cannot be looked at is neither sound nor damaged. */
+static void check_unchecked(struct flips *self)
+{
+    json_t *report = NULL;
+    struct server server = {.binary = self->satcheld, .directory = self->dir};
+    write_files(self, NULL);
+    server_launch(&server);
+    REQUIRE(server_wait_serving(&server));
+    REQUIRE(verify(self, &report) == 3); /* in use */
+    json_decref(report);
+    server_kill(&server);
+    char path[PATH_MAX_BYTES];
+    join(path, self->dir, "data/data-0000000001.mdb");
+    REQUIRE(unlink(path) == 0);
+    REQUIRE(verify(self, &report) == 1); /* a journal, and nothing that it changes */
+    json_decref(report);
+    join(path, self->dir, "data");
+    temp_dir_remove(path);
+    REQUIRE(verify(self, &report) == 3); /* nothing there */
+    json_decref(report);
+}
+
 /* ---- Flips ---------------------------------------------------------------------------------- */
 
 /* A bit anywhere. */
@@ -321,6 +343,7 @@ static int run(struct flips *self)
     const char *seed = getenv("SATCHEL_SEED");
     self->random = seed == NULL ? 1 : strtoull(seed, NULL, 10);
     check_sound(self);
+    check_unchecked(self);
     unsigned count = flip_count();
     for (unsigned i = 0; i < count; i++) {
         struct flip flip = choose(self, i);

@@ -172,14 +172,17 @@ struct flips_model *flips_model_fill(struct server *server)
         wait_checkpoint(server, &before);
     }
     end(server, &wire);
-    /* One epoch that a checkpoint has not folded in, and another one; several segments. */
+    /* One epoch that no checkpoint has folded in, and another one. Every third session stays as it
+     * is: only the rows have it. */
     start(server, &wire, "1h");
-    write_round(self, &wire, 1, 0);
+    for (unsigned round = 0; round < 4; round++) {
+        write_round(self, &wire, 3, 0);
+    }
     end(server, &wire);
     start(server, &wire, "1h");
-    write_round(self, &wire, 2, 1);
+    write_round(self, &wire, 3, 1);
     for (uint32_t i = 0; i < TAIL_CHANGES; i++) { /* a frame each */
-        uint32_t session = (i * 7 + 1) % SESSIONS;
+        uint32_t session = i * 3 * 7 % SESSIONS + i % 2;
         put_change(self, &wire, session, self->sessions[session].exists && i % 9 == 4);
         take_answers(&wire, 1);
     }
