@@ -183,28 +183,27 @@ static void claim_free(struct check *self, uint64_t from, const uint8_t *data, u
 /* The same, on pages of its own. */
 static enum status claim_big_free(struct check *self, uint64_t from, const struct node *node)
 {
-    uint64_t first = load_u64(node->data);
-    uint64_t pages = (PAGE_HEADER_BYTES + node->low + self->page_bytes - 1) / self->page_bytes;
-    for (uint64_t i = 0; i < pages; i++) {
-        if (!claim(self, from, first + i, USE_FREE_TREE)) {
+    uint64_t page = load_u64(node->data);
+    uint64_t count = 1 + (PAGE_HEADER_BYTES + node->low - 1) / self->page_bytes;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!claim(self, from, page + i, USE_FREE_TREE)) {
             return STATUS_OK;
         }
     }
-    uint8_t *bytes = malloc((size_t)pages * self->page_bytes);
-    if (bytes == NULL) {
-        return STATUS_NO_MEMORY;
+    struct buf run = {0};
+    enum status status = buf_reserve(&run, (size_t)count * self->page_bytes);
+    if (status == STATUS_OK) {
+        status = read_pages(self, page, count, run.ptr);
     }
-    enum status status = read_pages(self, first, pages, bytes);
-    if (status == STATUS_OK && check_header(self, bytes, first, PAGE_OVERFLOW)) {
-        if (load_u32(bytes + 12) != pages) {
-            complain(self, first,
-                     "page %" PRIu64 " begins a run of %" PRIu32 " pages, not %" PRIu64, first,
-                     load_u32(bytes + 12), pages);
+    if (status == STATUS_OK && check_header(self, run.ptr, page, PAGE_OVERFLOW)) {
+        if (load_u32(run.ptr + 12) != count) {
+            complain(self, page, "page %" PRIu64 " begins a run of %" PRIu32 " pages, not %" PRIu64,
+                     page, load_u32(run.ptr + 12), count);
         }
-        self->free.seen_overflows += pages;
-        claim_free(self, from, bytes + PAGE_HEADER_BYTES, node->low);
+        self->free.seen_overflows += count;
+        claim_free(self, from, run.ptr + PAGE_HEADER_BYTES, node->low);
     }
-    free(bytes);
+    buf_free(&run);
     return status == STATUS_CORRUPT ? STATUS_OK : status;
 }
 
