@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -227,7 +228,11 @@ static enum status open_files(struct store *self, const struct store_options *op
 enum status store_open(const struct store_options *options, const struct store_deps *deps,
                        struct store **out, char *errmsg, size_t errmsg_bytes)
 {
-    struct store *self = calloc(1, sizeof *self);
+    /* calloc() would not align the shards to cache lines. */
+    struct store *self = aligned_alloc(alignof(struct store), sizeof *self);
+    if (self != NULL) {
+        memset(self, 0, sizeof *self);
+    }
     if (self == NULL || table_init(&self->table, 0) != STATUS_OK) {
         free(self);
         (void)snprintf(errmsg, errmsg_bytes, "out of memory");
