@@ -26,8 +26,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/bytes.h"
-#include "net/address.h"
 #include "net/net.h"
 
 struct conn {

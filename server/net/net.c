@@ -9,8 +9,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/log.h"
-#include "net/address.h"
 #include "net/worker.h"
 
 #define METRIC_OWNER struct net_metrics

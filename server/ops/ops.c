@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "ops/http.h"
-#include "ops/listen.h"
 #include "ops/process.h"
 #include "ops/prometheus.h"
 
@@ -101,8 +101,10 @@ enum status ops_start(const struct ops_options *options, struct event_base *base
     if (options->listen == NULL || options->listen[0] == '\0') {
         return STATUS_OK;
     }
-    enum status status = ops_listen(options->listen, &fd, &port, errmsg, errmsg_bytes);
+    char why[400];
+    enum status status = address_listen(options->listen, 1, &fd, &port, why, sizeof why);
     if (status != STATUS_OK) {
+        (void)snprintf(errmsg, errmsg_bytes, "--ops: %s", why);
         return status;
     }
     struct ops *self = calloc(1, sizeof *self);

@@ -13,7 +13,7 @@
 
 #include <event2/event.h>
 
-#include "ops/listen.h"
+#include "base/address.h"
 #include "unit/ops/loop_client.h"
 
 static struct event_base *base;
@@ -40,7 +40,8 @@ static void start(struct http_limits limits)
     int fd = -1;
     (void)signal(SIGPIPE, SIG_IGN);
     base = event_base_new();
-    cr_assert(eq(int, ops_listen("127.0.0.1:0", &fd, &port, errmsg, sizeof errmsg), STATUS_OK));
+    cr_assert(
+        eq(int, address_listen("127.0.0.1:0", 1, &fd, &port, errmsg, sizeof errmsg), STATUS_OK));
     cr_assert(eq(int, http_server_new(base, fd, &limits, answer_path, &port, &server), STATUS_OK));
 }
 

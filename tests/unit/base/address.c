@@ -1,5 +1,5 @@
 /* HOST:PORT and what comes of it. */
-#include "net/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* Where to listen: parsing, looking up, binding. */
-#include "net/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
