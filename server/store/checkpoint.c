@@ -235,6 +235,7 @@ enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_byt
     }
     atomic_store_explicit(&self->checkpointed_bytes, total_bytes, memory_order_relaxed);
     metric_add(&self->metrics.checkpoints, 1);
+    metric_set(&self->metrics.file_bytes, (int64_t)rows_file_bytes(self->rows));
     metric_set(&self->metrics.applied_lsn, (int64_t)applied_lsn);
     metric_observe_ns(&self->metrics.checkpoint_seconds,
                       clock_mono_ns(self->deps.clock) - start_ns);

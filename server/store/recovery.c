@@ -283,6 +283,7 @@ enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes)
     }
     if (status == STATUS_OK) {
         metric_set(&self->metrics.applied_lsn, (int64_t)self->meta.applied_lsn);
+        metric_set(&self->metrics.file_bytes, (int64_t)rows_file_bytes(self->rows));
         log_info("recovered", "replayed=%" PRIu64 " epoch=%" PRIu64, replayed, self->meta.epoch);
     }
     return status;

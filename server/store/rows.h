@@ -59,7 +59,8 @@ enum status rows_open(const struct rows_options *options, struct rows **out, cha
 /** Closes the environment and gives the lock up. No transaction or reader may be left. */
 void rows_close(struct rows *self);
 
-/** Bytes of the data file in use or free for reuse (its size). Any thread. */
+/** Size of the data file: bytes in use or free for reuse. Asks the storage, so it may hang: never
+ *  on a worker or the main thread. */
 uint64_t rows_file_bytes(const struct rows *self);
 
 /** Why the last call of this thread's owner failed: LMDB's or the system's words. */

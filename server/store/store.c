@@ -339,7 +339,6 @@ static void refresh(void *arg)
     metric_set(&self->metrics.sessions, live);
     metric_set(&self->metrics.dirty, dirty);
     metric_set(&self->metrics.memory, (int64_t)memory);
-    metric_set(&self->metrics.file_bytes, (int64_t)rows_file_bytes(self->rows));
     if (store_state(self) == STORE_SERVING) {
         metric_set(&self->metrics.undurable, (int64_t)journal_undurable_bytes(self->journal));
         metric_set(&self->metrics.durable_lsn, (int64_t)journal_durable_lsn(self->journal));

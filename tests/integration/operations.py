@@ -335,6 +335,7 @@ class Storage(StoreTest):
                                       native.tag(native.VALUE, b"later")))
             wait_until(lambda: store.ask_ops("/readyz")[0] == 503, "/readyz is red")
             self.assertIn("has not answered", store.ask_ops("/readyz")[1])
+            self.assertEqual(store.ask_ops("/metrics")[0], 200)  # asks the storage nothing
             self.assertEqual(store.ask_ops("/livez")[0], 200)
             times = []
             for number in range(1, 2000):

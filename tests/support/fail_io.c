@@ -3,15 +3,17 @@
  * call named by FAIL_IO_CALL is not what it should be:
  *
  *     pwrite, fdatasync    fails with EIO, for every file
- *     hang                 fdatasync of a journal segment waits until the file named by
- *                          FAIL_IO_FLAG is gone
+ *     hang                 fdatasync of a journal segment, and fstat of the data file, wait until
+ *                          the file named by FAIL_IO_FLAG is gone
  *     pread                of a journal segment waits until the file named by FAIL_IO_FLAG is gone
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -37,13 +39,19 @@ static bool fails(const char *call)
     return yes;
 }
 
-static bool is_segment(int fd)
+static bool has_ending(int fd, const char *ending)
 {
     char fd_path[64];
     char target[4096] = "";
     (void)snprintf(fd_path, sizeof fd_path, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(fd_path, target, sizeof target - 1);
-    return len > 4 && strcmp(target + len - 4, ".jnl") == 0;
+    size_t ending_len = strlen(ending);
+    return len > (ssize_t)ending_len && strcmp(target + len - ending_len, ending) == 0;
+}
+
+static bool is_segment(int fd)
+{
+    return has_ending(fd, ".jnl");
 }
 
 EXPORTED ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
@@ -67,6 +75,14 @@ EXPORTED ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 EXPORTED ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset)
 {
     return pwrite(fd, bytes, len, offset);
+}
+
+EXPORTED int fstat(int fd, struct stat *out)
+{
+    while (is_named("hang") && has_ending(fd, ".mdb")) {
+        (void)usleep(1000);
+    }
+    return (int)syscall(SYS_newfstatat, fd, "", out, AT_EMPTY_PATH);
 }
 
 EXPORTED int fdatasync(int fd)
