@@ -20,7 +20,8 @@
       "Bytes of changes that are not on stable storage yet.")                                      \
     X(gauge, durable_lsn, "satchel_durable_lsn", "", "Number of the last durable change.")         \
     X(gauge, applied_lsn, "satchel_applied_lsn", "", "Number up to which LMDB has all changes.")   \
-    X(gauge, file_bytes, "satchel_data_file_bytes", "", "Size of the LMDB data file at the last checkpoint.")             \
+    X(gauge, file_bytes, "satchel_data_file_bytes", "",                                            \
+      "Size of the LMDB data file at the last checkpoint.")                                        \
     X(counter, expired, "satchel_expired_sessions_total", "", "Sessions reclaimed after expiry.")  \
     X(counter, evicted, "satchel_evicted_values_total", "", "Values that left memory.")            \
     X(counter, loaded, "satchel_loaded_values_total", "", "Values read back from LMDB.")           \
