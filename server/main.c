@@ -16,9 +16,10 @@
 #include "base/log.h"
 #include "ops/ops.h"
 #include "serve.h"
+#include "storage_death.h"
 #include "store/options.h"
 
-enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_STORAGE = 3, EXIT_FORCED = 4 };
+enum { EXIT_USAGE = 2, EXIT_FORCED = 4 }; /* and EXIT_START, EXIT_STORAGE */
 
 enum {
     DRAIN_MS_MAX = 4000, /* for replies that wait for the storage */
@@ -106,18 +107,15 @@ static void on_store_durable(void *arg)
 static void on_store_ready(void *arg)
 {
     const struct server *self = arg;
+    storage_death_serving();
     uint64_t one = 1;
     (void)!write(self->ready_fd, &one, sizeof one);
 }
 
 static void on_store_failed(void *arg, const char *why)
 {
-    const struct server *self = arg;
-    char quoted[600];
-    log_error("storage failed", "why=%s", log_quoted(quoted, sizeof quoted, why));
-    /* Not exit(): other threads may be inside the storage for minutes, and nothing that is left to
-     * do may be done any more. While loading nothing was served yet: it is a failed start. */
-    _exit(store_state(self->store) == STORE_LOADING ? EXIT_START : EXIT_STORAGE);
+    (void)arg;
+    storage_death(why);
 }
 
 static void on_store_loaded(void *arg, void *waiter)
@@ -147,8 +145,10 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     store_sweep(self->store, clock_wall_ms(&clock_system));
     uint64_t stalled_ms = store_stalled_ms(self->store);
     if (stalled_ms > self->settings.watch.deadline_ms) {
-        log_error("the storage does not answer", "seconds=%" PRIu64, stalled_ms / 1000);
-        _exit(EXIT_STORAGE); /* a thread inside a hanging call cannot be waited for */
+        char why[64];
+        (void)snprintf(why, sizeof why, "the storage does not answer for %" PRIu64 " s",
+                       stalled_ms / 1000);
+        storage_death(why);
     }
 }
 
@@ -172,7 +172,7 @@ static void handle_signal(int signal_number, void (*handler)(int))
 static void on_forced(int signal_number)
 {
     (void)signal_number;
-    _exit(EXIT_FORCED);
+    storage_death_unlogged(EXIT_FORCED);
 }
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
@@ -409,6 +409,7 @@ int main(int argc, char *argv[])
     }
     handle_signal(SIGPIPE, SIG_IGN);
     handle_signal(SIGXFSZ, SIG_IGN); /* at a limit of file sizes the write says so, too */
+    storage_death_catch_bus_error();
     log_configure((enum log_level)server.settings.log.level,
                   (enum log_format)server.settings.log.format);
     char errmsg[600];
