@@ -36,14 +36,18 @@ def text(page, selector):
 
 
 class CartBrowser(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.browser = cls.enterClassContext(Chromium(OPTIONS.chromium))
+
     def setUp(self):
         self.store = self.enterContext(Satcheld(OPTIONS.satcheld))
         self.task_a = self.enterContext(Cart(OPTIONS.cart, self.store.address, name="cart-a"))
         self.task_b = self.enterContext(Cart(OPTIONS.cart, self.store.address, name="cart-b"))
-        self.browser = self.enterContext(Chromium(OPTIONS.chromium))
+        self.visitor = self.enterContext(self.browser.visitor())
 
     def open(self, task):
-        page = self.browser.open(task.url)
+        page = self.visitor.open(task.url)
         wait_until(lambda: text(page, "#served-by") == task.address and unsaved(page) == 0
                    and page.js("document.querySelectorAll('.product').length") == 12,
                    f"the page of {task.name} shows the shop")
