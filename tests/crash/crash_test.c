@@ -1,5 +1,6 @@
 /*
- * crash_test --satcheld PATH [--seed N] [--rounds N]: the store is killed and has to remember.
+ * crash_test --satcheld PATH [--seed N] [--rounds N] [--data DIR]: the store is killed and has to
+ * remember.
  *
  * A round: writers change sessions, satcheld is killed at a random moment (SIGKILL), it is started
  * again on the same directory (in some rounds killed a few times while it starts), and every
@@ -279,11 +280,14 @@ int main(int argc, char *argv[])
             test.seed = strtoull(argv[i + 1], NULL, 10);
         } else if (strcmp(argv[i], "--rounds") == 0) {
             test.rounds = (unsigned)strtoul(argv[i + 1], NULL, 10);
+        } else if (strcmp(argv[i], "--data") == 0) {
+            test.server.data = argv[i + 1]; /* of this test alone, and left as it is */
         }
     }
     char directory[] = "/tmp/satchel-crash-XXXXXX";
     if (test.server.binary == NULL || argc % 2 == 0 || mkdtemp(directory) == NULL) {
-        (void)fprintf(stderr, "usage: crash_test --satcheld PATH [--seed N] [--rounds N]\n");
+        (void)fprintf(stderr, "usage: crash_test --satcheld PATH [--seed N] [--rounds N] "
+                              "[--data DIR]\n");
         return 2;
     }
     test.server.directory = directory;

@@ -43,11 +43,13 @@ def accelerator():
 
 
 class Guest(Program):
-    """One guest. `disk` is a file or unix:SOCKET of an NBD server; None: a new one, unsynced."""
+    """One guest. `disk` is a file or unix:SOCKET of an NBD server; None: a new one, unsynced.
+    `show`: the command's lines appear on standard output as they come."""
 
-    def __init__(self, command, clients=1, lease_s=10, disk=None, reports=None, console=None,
-                 directory=None):
+    def __init__(self, command, show=False, clients=1, lease_s=10, disk=None, reports=None,
+                 console=None):
         super().__init__("guest")
+        self.show = show
         self.kernel, self.initrd = image.prepare()  # raises image.Missing
         self.work = tempfile.mkdtemp(prefix="satchel-guest-")
         self.command = command
@@ -56,7 +58,12 @@ class Guest(Program):
         self.disk = disk
         self.settings = {"GUEST_COMMAND": command, "GUEST_CLIENTS": clients,
                          "GUEST_LEASE_S": lease_s, "GUEST_INSIDE": os.path.join(HERE, "inside"),
-                         "GUEST_DIRECTORY": directory or os.getcwd()}
+                         "GUEST_DIRECTORY": os.getcwd()}
+
+    def take_line(self, line):
+        super().take_line(line)
+        if self.show and not line.startswith("guest: "):
+            print(line, flush=True)
 
     def drive(self):
         if self.disk is not None and self.disk.startswith("unix:"):

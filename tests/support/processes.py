@@ -66,9 +66,13 @@ class Program:
     def _read(self, stream):
         with stream:
             for line in stream:
-                with self.changed:
-                    self.lines.append(line.rstrip("\n"))
-                    self.changed.notify_all()
+                self.take_line(line.rstrip("\n"))
+
+    def take_line(self, line):
+        """Called with each line as it comes, on a thread of its own."""
+        with self.changed:
+            self.lines.append(line)
+            self.changed.notify_all()
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None

@@ -30,7 +30,9 @@ static void run(const struct server *self, int log_fd)
     path_of(self, "data", data);
     path_of(self, "run", run_dir);
     const char *argv[10 + SERVER_OPTIONS_MAX] = {
-        self->binary, "--data", data, "--run-dir", run_dir, "--listen", "127.0.0.1:0", "--ops", ""};
+        self->binary,  "--data", self->data != NULL ? self->data : data,
+        "--run-dir",   run_dir,  "--listen",
+        "127.0.0.1:0", "--ops",  ""};
     size_t count = 9;
     for (size_t i = 0; self->options[i] != NULL; i++) {
         argv[count++] = self->options[i];

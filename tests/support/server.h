@@ -12,6 +12,7 @@ enum { SERVER_OPTIONS_MAX = 16 };
 struct server {
     const char *binary;    /* borrowed */
     const char *directory; /* borrowed; data, run and log are made in it */
+    const char *data;      /* borrowed; the data directory when it is elsewhere, or NULL */
     pid_t pid;             /* 0: not running */
     long log_from;         /* where in the log the present run begins */
     char address[64];      /* of the present run, after server_wait_serving() */
