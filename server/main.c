@@ -1,6 +1,9 @@
 /*
  * satcheld: puts the modules together, in order, and takes them apart in reverse.
  *
+ *     events ─▶ serve ─▶ ops ─▶ lease ─┬─ ours ──────────────────────▶ store ─▶ net ─▶ serving
+ *                                      └─ another's: standby until it is free ─▲
+ *
  * Exit codes: 0 stopped as asked · 1 could not start · 2 unusable options · 3 the storage failed
  * while serving (nothing is acknowledged after that) · 4 stopping took too long, or was cut short
  * by a second signal; everything acknowledged is in the journal all the same.
@@ -13,7 +16,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/dir.h"
 #include "base/log.h"
+#include "lifecycle/lease.h"
 #include "ops/ops.h"
 #include "serve.h"
 #include "storage_death.h"
@@ -25,6 +30,7 @@ enum {
     DRAIN_MS_MAX = 4000, /* for replies that wait for the storage */
     STOP_S_MAX = 10,     /* from the first signal to the end of the process */
     SWEEP_MS = 100,
+    LOCK_WAIT_MS = 10000, /* for the other locks of an owner whose lease is free */
 };
 
 struct watch_options {
@@ -72,6 +78,7 @@ static const struct option_desc log_option_descs[] = {
 
 struct settings {
     struct net_options net;
+    struct lease_options lease;
     struct store_options store;
     struct serve_options serve;
     struct ops_options ops;
@@ -83,18 +90,37 @@ struct server {
     struct settings settings;
     struct metric_registry registry;
     struct event_base *base; /* owned, as all below */
+    struct event *owned;     /* the lease's thread writes owned_fd */
     struct event *ready;     /* the store's keeper writes ready_fd */
     struct event *sweep;
     struct event *drained;
     struct event *signals[2];
+    int owned_fd;
     int ready_fd;
-    struct store *store;
+    struct lease *lease;
+    struct store *store; /* NULL: not the owner, or not yet */
     struct serve *serve;
     struct net *net;
     struct ops *ops;
     int64_t start_ns;
     int64_t drain_start_ns; /* 0: not stopping */
+    bool could_not_start;   /* after waiting as standby */
 };
+
+/* ---- The lease's events, on its thread ------------------------------------------------------ */
+
+static void on_lease_acquired(void *arg)
+{
+    const struct server *self = arg;
+    uint64_t one = 1;
+    (void)!write(self->owned_fd, &one, sizeof one);
+}
+
+static void on_lease_lost(void *arg, const char *why)
+{
+    (void)arg;
+    storage_death(why);
+}
 
 /* ---- The store's events, on its threads ----------------------------------------------------- */
 
@@ -142,6 +168,12 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     const struct server *self = arg;
+    if (self->store == NULL) {
+        return;
+    }
+    if (lease_left_ms(self->lease) == 0) {
+        storage_death("the lease ran out: the storage was not reached in time");
+    }
     store_sweep(self->store, clock_wall_ms(&clock_system));
     uint64_t stalled_ms = store_stalled_ms(self->store);
     if (stalled_ms > self->settings.watch.deadline_ms) {
@@ -188,7 +220,9 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
      * the loop, end the process at once. */
     handle_signal(SIGALRM, on_forced);
     (void)alarm(STOP_S_MAX);
-    net_stop_accepting(self->net);
+    if (self->net != NULL) {
+        net_stop_accepting(self->net);
+    }
     serve_drain(self->serve);
     const struct timeval soon = {.tv_usec = 10000};
     (void)event_add(self->drained, &soon);
@@ -199,6 +233,12 @@ static bool is_ready(void *arg, char *why, size_t why_bytes)
     const struct server *self = arg;
     if (self->drain_start_ns != 0) {
         (void)snprintf(why, why_bytes, "stopping");
+        return false;
+    }
+    if (self->store == NULL) {
+        char owner[400];
+        lease_describe_owner(self->lease, owner, sizeof owner);
+        (void)snprintf(why, why_bytes, "standby: owned by %s", owner);
         return false;
     }
     switch (store_state(self->store)) {
@@ -221,33 +261,67 @@ static bool is_ready(void *arg, char *why, size_t why_bytes)
     return false;
 }
 
+/* Why it could not start: the one line that is no log line. */
+static void say_why(const char *errmsg)
+{
+    (void)fprintf(stderr, "satcheld: %s\n", errmsg);
+    (void)fflush(stderr);
+}
+
 /* ---- Composition ---------------------------------------------------------------------------- */
+
+static void on_owned(evutil_socket_t fd, short what, void *arg);
 
 static enum status start_events(struct server *self)
 {
+    self->owned_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->base = event_base_new();
-    if (self->ready_fd < 0 || self->base == NULL) {
+    if (self->owned_fd < 0 || self->ready_fd < 0 || self->base == NULL) {
         return STATUS_NO_MEMORY;
     }
+    self->owned = event_new(self->base, self->owned_fd, EV_READ | EV_PERSIST, on_owned, self);
     self->ready = event_new(self->base, self->ready_fd, EV_READ | EV_PERSIST, on_ready, self);
     self->sweep = event_new(self->base, -1, EV_PERSIST, on_sweep, self);
     self->drained = event_new(self->base, -1, EV_PERSIST, on_drained, self);
     self->signals[0] = evsignal_new(self->base, SIGTERM, on_stop, self);
     self->signals[1] = evsignal_new(self->base, SIGINT, on_stop, self);
     const struct timeval often = {.tv_usec = SWEEP_MS * 1000};
-    bool all = self->ready != NULL && self->sweep != NULL && self->drained != NULL &&
-               self->signals[0] != NULL && self->signals[1] != NULL &&
-               event_add(self->ready, NULL) == 0 && event_add(self->sweep, &often) == 0 &&
-               event_add(self->signals[0], NULL) == 0 && event_add(self->signals[1], NULL) == 0;
+    bool all = self->owned != NULL && self->ready != NULL && self->sweep != NULL &&
+               self->drained != NULL && self->signals[0] != NULL && self->signals[1] != NULL &&
+               event_add(self->owned, NULL) == 0 && event_add(self->ready, NULL) == 0 &&
+               event_add(self->sweep, &often) == 0 && event_add(self->signals[0], NULL) == 0 &&
+               event_add(self->signals[1], NULL) == 0;
     return all ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static enum status start_lease(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    const char *dir = self->settings.store.data_dir;
+    const struct lease_deps deps = {
+        .dir = dir,
+        .address = self->settings.net.listen,
+        .clock = &clock_system,
+        .file = &file_ops_system,
+        .mounts = &mount_sources_system,
+        .events = {.acquired = on_lease_acquired, .lost = on_lease_lost, .arg = self},
+    };
+    enum status status = dir_make(dir, errmsg, errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = lease_open(&self->settings.lease, &deps, &self->lease, errmsg, errmsg_bytes);
+    }
+    return status;
 }
 
 static enum status start_store(struct server *self, char *errmsg, size_t errmsg_bytes)
 {
+    const struct ownership owner = lease_ownership(self->lease);
     struct store_deps deps = {
         .clock = &clock_system,
         .file = &file_ops_system,
+        .owner = owner,
+        .released_epoch = lease_released_epoch(self->lease),
+        .lock_wait_ms = LOCK_WAIT_MS,
         .events = {.durable = on_store_durable,
                    .ready = on_store_ready,
                    .failed = on_store_failed,
@@ -257,7 +331,7 @@ static enum status start_store(struct server *self, char *errmsg, size_t errmsg_
     enum status status = store_open(&self->settings.store, &deps, &self->store, errmsg,
                                     errmsg_bytes);
     if (status == STATUS_OK) {
-        serve_set_store(self->serve, self->store);
+        serve_set_store(self->serve, self->store, &owner);
     }
     return status;
 }
@@ -278,19 +352,22 @@ static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_by
     struct ops_callbacks callbacks = {.ready = is_ready, .arg = self};
     enum status status = ops_start(&self->settings.ops, self->base, &self->registry, &callbacks,
                                    &self->ops, errmsg, errmsg_bytes);
+    if (status == STATUS_OK && self->ops != NULL) {
+        status = ops_register_metrics(self->ops, &self->registry);
+    }
+    return status;
+}
+
+static enum status register_metrics(struct server *self)
+{
+    enum status status = lease_register_metrics(self->lease, &self->registry);
     if (status == STATUS_OK) {
         status = store_register_metrics(self->store, &self->registry);
     }
     if (status == STATUS_OK) {
         status = serve_register_metrics(self->serve, &self->registry);
     }
-    if (status == STATUS_OK) {
-        status = net_register_metrics(self->net, &self->registry);
-    }
-    if (status == STATUS_OK && self->ops != NULL) {
-        status = ops_register_metrics(self->ops, &self->registry);
-    }
-    return status;
+    return status == STATUS_OK ? net_register_metrics(self->net, &self->registry) : status;
 }
 
 /* "127.0.0.1:0" and 40001 give "127.0.0.1:40001". */
@@ -304,19 +381,62 @@ static const char *with_port(char *out, size_t out_bytes, const char *listen, ui
 
 static void log_addresses(const struct server *self)
 {
-    char listen[300];
+    char listen[300] = "off";
     char ops[300] = "off";
-    (void)with_port(listen, sizeof listen, self->settings.net.listen, net_port(self->net));
+    if (self->net != NULL) {
+        (void)with_port(listen, sizeof listen, self->settings.net.listen, net_port(self->net));
+    }
     if (self->ops != NULL) {
         (void)with_port(ops, sizeof ops, self->settings.ops.listen, ops_port(self->ops));
     }
-    log_info("listening", "listen=%s ops=%s workers=%u version=" SATCHEL_VERSION_TEXT, listen, ops,
-             net_worker_count(self->net));
+    if (self->net != NULL) {
+        log_info("listening", "listen=%s ops=%s workers=%u version=" SATCHEL_VERSION_TEXT, listen,
+                 ops, net_worker_count(self->net));
+    } else {
+        char owner[400];
+        char quoted[500];
+        lease_describe_owner(self->lease, owner, sizeof owner);
+        log_info("standby", "ops=%s owner=%s", ops, log_quoted(quoted, sizeof quoted, owner));
+    }
+}
+
+/* The directory is ours: what follows from that. */
+static enum status become_owner(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    self->start_ns = clock_mono_ns(&clock_system);
+    enum status status = start_store(self, errmsg, errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = start_net(self, errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+        status = register_metrics(self);
+    }
+    if (status == STATUS_OK) {
+        log_addresses(self);
+    }
+    return status;
+}
+
+static void on_owned(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct server *self = arg;
+    uint64_t count = 0;
+    (void)!read((int)fd, &count, sizeof count);
+    if (self->drain_start_ns != 0) {
+        return;
+    }
+    char errmsg[600];
+    if (become_owner(self, errmsg, sizeof errmsg) != STATUS_OK) {
+        say_why(errmsg);
+        self->could_not_start = true;
+        (void)event_base_loopbreak(self->base);
+    }
 }
 
 static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
 {
-    self->start_ns = clock_mono_ns(&clock_system);
     (void)snprintf(errmsg, errmsg_bytes, "out of memory");
     enum status status = start_events(self);
     if (status == STATUS_OK) {
@@ -324,16 +444,17 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
                            &self->registry, &self->serve, errmsg, errmsg_bytes);
     }
     if (status == STATUS_OK) {
-        status = start_store(self, errmsg, errmsg_bytes);
+        status = start_lease(self, errmsg, errmsg_bytes);
     }
-    if (status == STATUS_OK) {
-        status = start_net(self, errmsg, errmsg_bytes);
-    }
+    bool is_standby = status == STATUS_AGAIN;
+    status = is_standby ? STATUS_OK : status;
     if (status == STATUS_OK) {
         status = start_ops(self, errmsg, errmsg_bytes);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && is_standby) {
         log_addresses(self);
+    } else if (status == STATUS_OK) {
+        status = become_owner(self, errmsg, errmsg_bytes);
     }
     return status;
 }
@@ -344,11 +465,18 @@ static enum status stop(struct server *self)
     if (self->net != NULL) {
         net_stop(self->net);
     }
-    enum status status = self->store == NULL ? STATUS_OK : store_close(self->store);
+    enum status status = self->store == NULL ? STATUS_AGAIN : store_close(self->store);
+    enum status released = lease_close(self->lease, status == STATUS_OK);
+    if (released != STATUS_OK) {
+        /* Everything is durable; only the next owner has to copy the data file. */
+        log_warn("the lease could not be released in order", "status=\"%s\"",
+                 status_text(released));
+    }
+    status = status == STATUS_AGAIN ? STATUS_OK : status;
     net_free(self->net);
     serve_free(self->serve);
-    struct event *const events[] = {self->ready, self->sweep, self->drained, self->signals[0],
-                                    self->signals[1]};
+    struct event *const events[] = {self->owned,   self->ready,      self->sweep,
+                                    self->drained, self->signals[0], self->signals[1]};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (events[i] != NULL) {
             event_free(events[i]);
@@ -357,8 +485,11 @@ static enum status stop(struct server *self)
     if (self->base != NULL) {
         event_base_free(self->base);
     }
-    if (self->ready_fd >= 0) {
-        (void)close(self->ready_fd);
+    const int fds[] = {self->owned_fd, self->ready_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+        }
     }
     return status;
 }
@@ -369,6 +500,7 @@ static int parse_options(struct settings *settings, int argc, char *argv[], int 
         {"Serving", net_option_descs, net_option_count, &settings->net},
         {"Access and acknowledgement", serve_option_descs, serve_option_count, &settings->serve},
         {"Storage", store_option_descs, store_option_count, &settings->store},
+        {"Ownership", lease_option_descs, lease_option_count, &settings->lease},
         {"Operations", ops_option_descs, ops_option_count, &settings->ops},
         {"Watching the storage", watch_option_descs,
          sizeof watch_option_descs / sizeof watch_option_descs[0], &settings->watch},
@@ -403,6 +535,7 @@ int main(int argc, char *argv[])
 {
     static struct server server; /* static: large, and the store's threads name it until _exit */
     int exit_code = 0;
+    server.owned_fd = -1;
     server.ready_fd = -1;
     if (parse_options(&server.settings, argc, argv, &exit_code) != 0) {
         return exit_code;
@@ -415,8 +548,7 @@ int main(int argc, char *argv[])
     char errmsg[600];
     enum status status = start(&server, errmsg, sizeof errmsg);
     if (status != STATUS_OK) {
-        (void)fprintf(stderr, "satcheld: %s\n", errmsg);
-        (void)fflush(stderr);
+        say_why(errmsg);
         (void)stop(&server);
         return EXIT_START;
     }
@@ -425,5 +557,8 @@ int main(int argc, char *argv[])
     handle_signal(SIGINT, on_forced);
     status = stop(&server);
     log_info("stopped", "status=\"%s\"", status_text(status));
+    if (server.could_not_start) {
+        return EXIT_START;
+    }
     return status == STATUS_OK ? 0 : EXIT_STORAGE;
 }

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "serve_private.h"
+#include "storage_death.h"
 
 #define METRIC_OWNER struct serve_metrics
 METRIC_TABLE(serve_metrics, SERVE_METRICS)
@@ -240,8 +241,13 @@ static bool pause_if_needed(struct serve_worker *self, struct client *client)
     return true;
 }
 
+/* Notes the time that commands run at. What the table says is true at this moment, if the directory
+ * is ours at this moment; whoever is not the owner any more answers nothing. */
 static void begin_batch(struct serve_worker *self)
 {
+    if (!ownership_holds(&self->serve->owner)) {
+        storage_death("the lease ran out: the storage was not reached in time");
+    }
     self->now_ms = clock_wall_ms(self->serve->clock);
     self->now_ns = clock_mono_ns(self->serve->clock);
 }

@@ -41,7 +41,7 @@ enum status serve_new(const struct serve_options *options, const char *listen,
                       struct serve **out, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /** Names the store, before net_start(). Borrowed until serve_free(). */
-void serve_set_store(struct serve *self, struct store *store);
+void serve_set_store(struct serve *self, struct store *store, const struct ownership *owner);
 
 /** What to give to net_start(). */
 struct net_handler serve_handler(struct serve *self);

@@ -99,6 +99,7 @@ struct serve {
     const struct clock *clock;                 /* borrowed */
     const struct metric_registry *registry;    /* borrowed: what STATS prints */
     struct store *store;                       /* borrowed; set before workers start */
+    struct ownership owner;                    /* likewise */
     struct serve_worker *workers[WORKERS_MAX]; /* owned; set before net_start returns */
     _Atomic unsigned worker_count;
     _Atomic bool draining;

@@ -115,9 +115,10 @@ enum status serve_new(const struct serve_options *options, const char *listen,
     return STATUS_OK;
 }
 
-void serve_set_store(struct serve *self, struct store *store)
+void serve_set_store(struct serve *self, struct store *store, const struct ownership *owner)
 {
     self->store = store;
+    self->owner = *owner;
 }
 
 void serve_drain(struct serve *self)

@@ -9,8 +9,10 @@
 
 struct clock {
     int64_t (*wall_ms)(void *arg); /* milliseconds since 1970-01-01 UTC */
-    int64_t (*mono_ns)(void *arg); /* nanoseconds since an arbitrary start; never goes back */
-    void *arg;                     /* borrowed */
+    /* Nanoseconds since an arbitrary start: never goes back, and goes on while the machine is
+     * suspended, because a lease does as well. */
+    int64_t (*mono_ns)(void *arg);
+    void *arg; /* borrowed */
 };
 
 /** The system's clocks. Any thread. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 static int system_open(void *arg, const char *path, int flags, mode_t mode)
@@ -124,6 +125,23 @@ enum status file_pwrite_all(const struct file_ops *ops, int fd, struct view byte
             return STATUS_IO;
         }
         done += (size_t)part;
+    }
+    return STATUS_OK;
+}
+
+enum status file_lock(const struct file_ops *ops, int fd, uint64_t wait_ms)
+{
+    /* Polling: a server that sends no callbacks (EFS) would not wake who waits. */
+    enum { POLL_MS = 20 };
+    for (uint64_t waited_ms = 0; ops->lock(ops->arg, fd) != 0; waited_ms += POLL_MS) {
+        if (errno != EAGAIN && errno != EACCES) {
+            return STATUS_IO;
+        }
+        if (waited_ms >= wait_ms) {
+            return STATUS_LOCKED;
+        }
+        const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+        (void)nanosleep(&pause, NULL);
     }
     return STATUS_OK;
 }

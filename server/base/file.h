@@ -42,6 +42,10 @@ enum status file_pread_all(const struct file_ops *ops, int fd, void *out, size_t
 enum status file_pwrite_all(const struct file_ops *ops, int fd, struct view bytes,
                             off_t offset) MUST_CHECK;
 
+/** Takes the lock on `fd`, trying again for `wait_ms`: a process that was killed holds its locks
+ * until the kernel has taken it apart. OK; LOCKED: another process holds it; IO: errno is set. */
+enum status file_lock(const struct file_ops *ops, int fd, uint64_t wait_ms) MUST_CHECK;
+
 /** fsync of the directory `path`, so that entries created, renamed or removed in it are durable. */
 enum status file_sync_dir(const struct file_ops *ops, const char *path) MUST_CHECK;
 

@@ -145,6 +145,9 @@ static enum status write_round(struct store *self, struct round *round,
     if (status == STATUS_OK && meta != NULL) {
         status = rows_put_meta(write, meta);
     }
+    if (status == STATUS_OK && !ownership_holds(&self->deps.owner)) {
+        status = STATUS_LOCKED; /* somebody else may own the directory by now */
+    }
     if (status != STATUS_OK) {
         rows_abort(write);
         return status;
@@ -239,7 +242,9 @@ enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_byt
     metric_set(&self->metrics.applied_lsn, (int64_t)applied_lsn);
     metric_observe_ns(&self->metrics.checkpoint_seconds,
                       clock_mono_ns(self->deps.clock) - start_ns);
-    status = journal_drop_covered(self->journal, applied_lsn);
+    /* Whoever is not the owner any more removes nothing: the next one may need it. */
+    status = ownership_holds(&self->deps.owner) ? journal_drop_covered(self->journal, applied_lsn)
+                                                : STATUS_LOCKED;
     if (status != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot remove old journal segments: %s",
                        status_text(status));

@@ -1,88 +1,27 @@
-/* Directories and the name of the data file. */
+/* Finding, naming and removing data files. */
 #include "store/data_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "store/segment.h"
 
-/* Makes one directory, durably: a journal is of no use in a directory that a crash takes away. 0,
- * or -1 with errno set. */
-static int make_one(const char *path)
+/* The epoch in a data file's name; 0: it is none. */
+static uint64_t epoch_of_name(const char *name, bool is_whole)
 {
-    if (mkdir(path, 0700) != 0) {
-        return errno == EEXIST ? 0 : -1;
+    uint64_t epoch = 0;
+    char same[64];
+    if (sscanf(name, "data-%" SCNu64 ".mdb", &epoch) != 1) {
+        return 0;
     }
-    char parent[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int parent_len = slash == NULL ? 0 : (int)(slash - path);
-    (void)snprintf(parent, sizeof parent, "%.*s%s", parent_len, path,
-                   slash == NULL     ? "."
-                   : parent_len == 0 ? "/"
-                                     : "");
-    return file_sync_dir(&file_ops_system, parent) == STATUS_OK ? 0 : -1;
+    (void)snprintf(same, sizeof same, "data-%010" PRIu64 ".mdb%s", epoch, is_whole ? "" : ".new");
+    return strcmp(same, name) == 0 ? epoch : 0;
 }
 
-enum status dir_make(const char *path, char *errmsg, size_t errmsg_bytes)
-{
-    char *partial = strdup(path);
-    if (partial == NULL) {
-        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
-        return STATUS_NO_MEMORY;
-    }
-    int rc = 0;
-    for (char *at = partial + 1; rc == 0 && at[-1] != '\0'; at++) {
-        if (*at != '/' && *at != '\0') {
-            continue;
-        }
-        char kept = *at;
-        *at = '\0';
-        rc = make_one(partial);
-        *at = kept;
-    }
-    int error = errno;
-    struct stat info;
-    if (rc == 0 && stat(path, &info) == 0 && !S_ISDIR(info.st_mode)) {
-        rc = -1;
-        error = ENOTDIR;
-    }
-    free(partial);
-    if (rc != 0) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot create the directory %s: %s", path,
-                       strerror(error));
-        return status_of_errno(error);
-    }
-    return STATUS_OK;
-}
-
-enum status dir_make_private(char **out, char *errmsg, size_t errmsg_bytes)
-{
-    char *path = NULL;
-    if (asprintf(&path, "/tmp/satchel-%u", (unsigned)geteuid()) < 0) {
-        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
-        return STATUS_NO_MEMORY;
-    }
-    struct stat info;
-    bool usable = (mkdir(path, 0700) == 0 || errno == EEXIST) && lstat(path, &info) == 0 &&
-                  S_ISDIR(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & 0077) == 0;
-    if (!usable) {
-        (void)snprintf(errmsg, errmsg_bytes,
-                       "%s cannot be used as a private directory; name one with --run-dir", path);
-        free(path);
-        return STATUS_INVALID;
-    }
-    *out = path;
-    return STATUS_OK;
-}
-
-/* The highest epoch among data files, and whether there is any segment; `kind` tells which. */
 struct listing {
     uint64_t epoch_max; /* of data files; 0: none */
     bool has_segments;
@@ -96,20 +35,56 @@ static enum status list_dir(const char *dir, struct listing *out)
     }
     errno = 0;
     for (const struct dirent *item = NULL; (item = readdir(listing)) != NULL; errno = 0) {
-        uint64_t epoch = 0;
+        uint64_t epoch = epoch_of_name(item->d_name, true);
         uint64_t number = 0;
-        char same[64];
-        if (sscanf(item->d_name, "data-%" SCNu64 ".mdb", &epoch) == 1) {
-            (void)snprintf(same, sizeof same, "data-%010" PRIu64 ".mdb", epoch);
-            if (strcmp(same, item->d_name) == 0 && epoch > out->epoch_max) {
-                out->epoch_max = epoch;
-            }
+        if (epoch > out->epoch_max) {
+            out->epoch_max = epoch;
         } else if (segment_parse_name(item->d_name, &epoch, &number)) {
             out->has_segments = true;
         }
     }
     enum status status = errno == 0 ? STATUS_OK : STATUS_IO;
     (void)closedir(listing);
+    return status;
+}
+
+char *data_file_path(const char *dir, uint64_t epoch, bool is_whole)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/data-%010" PRIu64 ".mdb%s", dir, epoch, is_whole ? "" : ".new") < 0
+               ? NULL
+               : path;
+}
+
+enum status data_files_tidy(const char *dir, uint64_t keep, const struct file_ops *file)
+{
+    DIR *listing = opendir(dir);
+    if (listing == NULL) {
+        return STATUS_IO;
+    }
+    enum status status = STATUS_OK;
+    errno = 0;
+    for (const struct dirent *item = NULL; status == STATUS_OK && (item = readdir(listing)) != NULL;
+         errno = 0) {
+        uint64_t whole = epoch_of_name(item->d_name, true);
+        uint64_t unfinished = epoch_of_name(item->d_name, false);
+        if ((whole == 0 || whole == keep) && unfinished == 0) {
+            continue;
+        }
+        char *path = data_file_path(dir, whole != 0 ? whole : unfinished, whole != 0);
+        if (path == NULL) {
+            status = STATUS_NO_MEMORY;
+        } else if (file->unlink(file->arg, path) != 0 && errno != ENOENT) {
+            status = STATUS_IO;
+        }
+        free(path);
+    }
+    if (status == STATUS_OK && errno != 0) {
+        status = STATUS_IO;
+    }
+    int error = errno;
+    (void)closedir(listing);
+    errno = error;
     return status;
 }
 
@@ -130,8 +105,8 @@ static enum status create_data_file(const char *dir, const char *path, const str
 static enum status path_of_epoch(const char *dir, uint64_t epoch, char **out, char *errmsg,
                                  size_t errmsg_bytes)
 {
-    if (asprintf(out, "%s/data-%010" PRIu64 ".mdb", dir, epoch) < 0) {
-        *out = NULL;
+    *out = data_file_path(dir, epoch, true);
+    if (*out == NULL) {
         (void)snprintf(errmsg, errmsg_bytes, "out of memory");
         return STATUS_NO_MEMORY;
     }

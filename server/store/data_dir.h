@@ -1,17 +1,13 @@
-/* The store's directories: making them, and finding the data file. */
+/* The data files: DIR/data-<epoch>.mdb. The highest epoch counts; one that is being made ends in
+ * ".new" until it is whole. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/file.h"
 #include "base/status.h"
-
-/** Creates `path` and the parents it lacks, mode 0700. An existing directory is fine. */
-enum status dir_make(const char *path, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
-
-/** A local directory private to this user, for lock files: made when absent, refused when somebody
- *  else could write it. The caller frees `*out`. */
-enum status dir_make_private(char **out, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /**
  * Finds `dir/data-<epoch>.mdb` with the highest epoch and touches nothing. NOT_FOUND: there is
@@ -28,3 +24,10 @@ enum status data_file_locate(const char *dir, const char *journal_dir, char **ou
  */
 enum status data_file_find(const char *dir, const char *journal_dir, const struct file_ops *file,
                            char **out, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
+/** "dir/data-<epoch>.mdb", or with ".new" behind it; the caller frees it. NULL: out of memory. */
+char *data_file_path(const char *dir, uint64_t epoch, bool is_whole);
+
+/** Removes every data file but the one of epoch `keep`, and those that were never finished. IO:
+ *  errno is set. */
+enum status data_files_tidy(const char *dir, uint64_t keep, const struct file_ops *file) MUST_CHECK;

@@ -149,6 +149,8 @@ void journal_end(struct journal *self)
 
 /* ---- The journal thread --------------------------------------------------------------------- */
 
+/* Writes and syncs. What is on the storage counts only if this process was still the owner when
+ * the sync came back: otherwise the next one may have read the journal without it. */
 static enum status flush_once(struct journal *self, struct chunk *chunks)
 {
     for (struct chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
@@ -165,7 +167,12 @@ static enum status flush_once(struct journal *self, struct chunk *chunks)
         metric_add(&self->options.metrics->records, chunk->count);
         metric_add(&self->options.metrics->bytes, chunk->len);
     }
-    return segment_writer_sync(&self->segments);
+    enum status status = segment_writer_sync(&self->segments);
+    if (status == STATUS_OK && !ownership_holds(self->options.owner)) {
+        errno = ESTALE;
+        return STATUS_IO;
+    }
+    return status;
 }
 
 /* Waits a little; false when the journal is to be closed. */
@@ -269,7 +276,9 @@ static void *journal_run(void *arg)
         if (status != STATUS_OK) {
             char why[256];
             (void)snprintf(why, sizeof why, "cannot write the journal in %s: %s: %s",
-                           self->options.dir, status_text(status), strerror(errno));
+                           self->options.dir, status_text(status),
+                           ownership_holds(self->options.owner) ? strerror(errno)
+                                                                : "the lease is lost");
             (void)pthread_mutex_lock(&self->lock);
             self->failed = true;
             (void)pthread_cond_broadcast(&self->done);
@@ -338,7 +347,8 @@ enum status journal_open(const struct journal_options *options, struct journal *
     struct segment_writer_options segments = {.dir = dir,
                                               .epoch = options->epoch,
                                               .segment_bytes = options->segment_bytes,
-                                              .file = options->file};
+                                              .file = options->file,
+                                              .owner = options->owner};
     memcpy(segments.uuid, options->uuid, STORE_UUID_BYTES);
     errno = 0;
     enum status status = segment_writer_open(&self->segments, &segments, options->follows_lsn,

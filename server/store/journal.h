@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/metric.h"
+#include "base/ownership.h"
 #include "base/status.h"
 #include "store/segment.h"
 
@@ -42,6 +43,7 @@ struct journal_options {
     uint64_t undurable_bytes_max;    /* journal_begin refuses above */
     const struct clock *clock;       /* borrowed */
     const struct file_ops *file;     /* borrowed */
+    const struct ownership *owner;   /* borrowed */
     struct journal_metrics *metrics; /* borrowed */
     /* Both on the journal thread. `flushed`: durable_lsn has moved. `failed`: see above; `why` is
      * valid during the call, and nothing is made durable any more. */

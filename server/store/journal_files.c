@@ -33,23 +33,24 @@ static bool all_zero(const uint8_t *bytes, size_t len)
     return true;
 }
 
-/* Reads one header and decides whether the segment counts. */
-static enum status read_header(struct journal_files *self, struct journal_file *segment,
-                               const uint8_t uuid[STORE_UUID_BYTES], char *errmsg,
-                               size_t errmsg_bytes)
+/* Opens one segment under its lock, reads its header and decides whether it counts. The lock stays
+ * as long as the descriptor does, and there is no other one: closing any would drop it. */
+static enum status read_header(struct journal_files *self, const struct journal_place *place,
+                               struct journal_file *segment, char *errmsg, size_t errmsg_bytes)
 {
     const struct file_ops *file = self->file;
-    int fd = file->open(file->arg, segment->path, O_RDONLY, 0);
-    if (fd < 0) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot open %s: %s", segment->path, strerror(errno));
-        return status_of_errno(errno);
-    }
     uint8_t bytes[SEGMENT_HEADER_BYTES + 1]; /* one more tells whether something stands behind it */
     size_t got = 0;
-    enum status status = file_pread_all(file, fd, bytes, sizeof bytes, 0, &got);
-    (void)file->close(file->arg, fd);
+    segment->fd = file->open(file->arg, segment->path, O_RDWR, 0);
+    enum status status = segment->fd < 0 ? status_of_errno(errno)
+                                         : file_lock(file, segment->fd, place->lock_wait_ms);
+    if (status == STATUS_OK) {
+        status = file_pread_all(file, segment->fd, bytes, sizeof bytes, 0, &got);
+    }
     if (status != STATUS_OK) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot read %s: %s", segment->path, strerror(errno));
+        (void)snprintf(errmsg, errmsg_bytes, "cannot read %s: %s", segment->path,
+                       status == STATUS_LOCKED ? "another process still writes it"
+                                               : strerror(errno));
         return status;
     }
     if (got < SEGMENT_HEADER_BYTES || (got == SEGMENT_HEADER_BYTES && all_zero(bytes, got))) {
@@ -64,7 +65,7 @@ static enum status read_header(struct journal_files *self, struct journal_file *
                        status == STATUS_CORRUPT ? "damaged" : "of an unknown format");
         return status;
     }
-    if (uuid != NULL && memcmp(segment->header.uuid, uuid, STORE_UUID_BYTES) != 0) {
+    if (place->uuid != NULL && memcmp(segment->header.uuid, place->uuid, STORE_UUID_BYTES) != 0) {
         (void)snprintf(errmsg, errmsg_bytes, "%s belongs to another store", segment->path);
         return STATUS_CORRUPT;
     }
@@ -83,7 +84,7 @@ static enum status read_header(struct journal_files *self, struct journal_file *
 static enum status add_file(struct journal_files *self, const char *dir, const char *name,
                             char *errmsg, size_t errmsg_bytes)
 {
-    struct journal_file segment = {0};
+    struct journal_file segment = {.fd = -1};
     if (!segment_parse_name(name, &segment.epoch, &segment.number)) {
         return STATUS_OK; /* not ours */
     }
@@ -138,14 +139,15 @@ static enum status report(const struct journal_observer *observer, enum status s
     return STATUS_OK;
 }
 
-static enum status list_files(struct journal_files *self, const char *dir, const uint8_t *uuid,
+static enum status list_files(struct journal_files *self, const struct journal_place *place,
                               const struct journal_observer *observer, char *errmsg,
                               size_t errmsg_bytes)
 {
-    enum status status = list_names(self, dir, errmsg, errmsg_bytes);
+    *self = (struct journal_files){.file = place->file};
+    enum status status = list_names(self, place->dir, errmsg, errmsg_bytes);
     for (size_t i = 0; i < self->count && status == STATUS_OK; i++) {
         struct journal_file *segment = &self->items[i];
-        status = read_header(self, segment, uuid, errmsg, errmsg_bytes);
+        status = read_header(self, place, segment, errmsg, errmsg_bytes);
         if (status != STATUS_OK) {
             segment->unused_why = "not readable";
             status = report(observer, status,
@@ -158,17 +160,18 @@ static enum status list_files(struct journal_files *self, const char *dir, const
     return status;
 }
 
-enum status journal_files_list(struct journal_files *self, const char *dir,
-                               const uint8_t uuid[STORE_UUID_BYTES], const struct file_ops *file,
+enum status journal_files_list(struct journal_files *self, const struct journal_place *place,
                                char *errmsg, size_t errmsg_bytes)
 {
-    *self = (struct journal_files){.file = file};
-    return list_files(self, dir, uuid, NULL, errmsg, errmsg_bytes);
+    return list_files(self, place, NULL, errmsg, errmsg_bytes);
 }
 
 void journal_files_free(struct journal_files *self)
 {
     for (size_t i = 0; i < self->count; i++) {
+        if (self->items[i].fd >= 0) { /* nothing was written through it */
+            (void)self->file->close(self->file->arg, self->items[i].fd);
+        }
         free(self->items[i].path);
     }
     free(self->items);
@@ -314,36 +317,32 @@ static enum status replay_bytes(struct replay *self, const struct journal_file *
     return check_end(self, segment, bytes, offset, expected, errmsg, errmsg_bytes);
 }
 
-/* Reads a whole segment into memory that the caller frees, under its lock, and syncs it. */
+/* Reads a whole segment into memory that the caller frees, and syncs it: what a dead process left
+ * in the page cache may not be on the storage yet. */
 static enum status read_segment(struct journal_files *self, const struct journal_file *segment,
                                 uint8_t **bytes, size_t *len, char *errmsg, size_t errmsg_bytes)
 {
     const struct file_ops *file = self->file;
-    int fd = file->open(file->arg, segment->path, O_RDWR, 0);
     struct stat info;
     enum status status = STATUS_OK;
-    if (fd < 0 || fstat(fd, &info) != 0) {
+    if (fstat(segment->fd, &info) != 0) {
         status = status_of_errno(errno);
-    } else if (file->lock(file->arg, fd) != 0) {
-        status = errno == EAGAIN || errno == EACCES ? STATUS_LOCKED : STATUS_IO;
     } else {
         *bytes = malloc((size_t)info.st_size);
-        status = *bytes == NULL ? STATUS_NO_MEMORY
-                                : file_pread_all(file, fd, *bytes, (size_t)info.st_size, 0, len);
+        status = *bytes == NULL
+                     ? STATUS_NO_MEMORY
+                     : file_pread_all(file, segment->fd, *bytes, (size_t)info.st_size, 0, len);
     }
     if (status == STATUS_OK && *len < SEGMENT_HEADER_BYTES) {
         status = STATUS_IO; /* its header was read a moment ago */
         errno = EIO;
     }
-    if (status == STATUS_OK && file->fdatasync(file->arg, fd) != 0) {
+    if (status == STATUS_OK && file->fdatasync(file->arg, segment->fd) != 0) {
         status = status_of_errno(errno);
     }
     if (status != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot read %s: %s: %s", segment->path,
                        status_text(status), strerror(errno));
-    }
-    if (fd >= 0) {
-        (void)file->close(file->arg, fd);
     }
     return status;
 }
@@ -447,9 +446,7 @@ enum status journal_files_replay(struct journal_files *self, uint64_t applied_ls
 enum status journal_files_survey(struct journal_files *self, const struct journal_survey *survey,
                                  uint64_t *last_lsn, char *errmsg, size_t errmsg_bytes)
 {
-    *self = (struct journal_files){.file = survey->file};
-    enum status status = list_files(self, survey->dir, survey->uuid, &survey->observer, errmsg,
-                                    errmsg_bytes);
+    enum status status = list_files(self, &survey->place, &survey->observer, errmsg, errmsg_bytes);
     if (status != STATUS_OK) {
         return status;
     }

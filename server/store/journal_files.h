@@ -14,6 +14,7 @@
 
 struct journal_file {
     char *path; /* owned */
+    int fd;     /* open and locked as long as this is listed; owned */
     uint64_t epoch;
     uint64_t number;
     struct segment_header header;
@@ -29,10 +30,17 @@ struct journal_files {
     uint64_t lsn_max;   /* of all headers: an epoch may have given lsns out and written none */
 };
 
-/** Lists the segments in `dir` and reads their headers. CORRUPT: a damaged header, or a segment of
- *  another store; `errmsg` names it. On failure nothing is left to free. */
-enum status journal_files_list(struct journal_files *self, const char *dir,
-                               const uint8_t uuid[STORE_UUID_BYTES], const struct file_ops *file,
+struct journal_place {
+    const char *dir;
+    const uint8_t *uuid;         /* of the store; NULL when it is not known */
+    const struct file_ops *file; /* borrowed by what is listed */
+    uint64_t lock_wait_ms;       /* how long to wait for the lock of a segment's last writer */
+};
+
+/** Lists the segments of a place, takes their locks (invariant 9) and reads their headers. CORRUPT:
+ * a damaged header, or a segment of another store; LOCKED: another process still writes one;
+ *  `errmsg` names it. On failure nothing is left to free. */
+enum status journal_files_list(struct journal_files *self, const struct journal_place *place,
                                char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /** Called for each record above applied_lsn in the order of lsns; borrows during the call. */
@@ -41,8 +49,8 @@ typedef enum status (*journal_replay_fn)(void *arg, uint64_t lsn, const struct r
 /**
  * Replays what is above `applied_lsn`. What it replayed is on stable storage when it returns, also
  * what a dead process had left in the page cache. `*last_lsn` becomes the last change found, or
- * applied_lsn. CORRUPT when changes are missing or damaged that were durable once, LOCKED when
- * another process still writes a segment; `errmsg` says which and where.
+ * applied_lsn. CORRUPT when changes are missing or damaged that were durable once; `errmsg` says
+ * which and where.
  */
 enum status journal_files_replay(struct journal_files *self, uint64_t applied_lsn,
                                  journal_replay_fn visit, void *arg, uint64_t *last_lsn,
@@ -76,10 +84,8 @@ struct journal_observer {
 };
 
 struct journal_survey {
-    const char *dir;
-    const uint8_t *uuid;         /* of the store; NULL when it is not known */
+    struct journal_place place;
     const uint64_t *applied_lsn; /* up to which the rows have all; NULL when it is not known */
-    const struct file_ops *file; /* opened as for replaying: see there */
     struct journal_observer observer;
 };
 
@@ -92,7 +98,8 @@ struct journal_survey {
 enum status journal_files_survey(struct journal_files *self, const struct journal_survey *survey,
                                  uint64_t *last_lsn, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
-/** Removes all segments that were listed; call when a checkpoint covers them. */
+/** Removes all segments that were listed and gives their locks up; call when a checkpoint covers
+ *  them. */
 enum status journal_files_remove(struct journal_files *self) MUST_CHECK;
 
 void journal_files_free(struct journal_files *self);

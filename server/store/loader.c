@@ -20,9 +20,13 @@ struct loader {
     unsigned thread_count;
     pthread_mutex_t lock; /* guards what follows; comes after a shard's lock */
     pthread_cond_t wake;
+    pthread_cond_t moved; /* a thread has begun to use `rows`, or could not */
     bool stopping;
-    uint32_t head;  /* of the ring: next to take */
-    uint32_t count; /* in the ring */
+    struct rows *rows;       /* borrowed: where to read */
+    unsigned users;          /* threads that have a reader on `rows` */
+    enum status user_status; /* of the last attempt to get one */
+    uint32_t head;           /* of the ring: next to take */
+    uint32_t count;          /* in the ring */
     struct load ring[LOADER_QUEUE_MAX];
 };
 
@@ -77,23 +81,48 @@ static void load_one(struct loader *self, struct rows_reader *reader, struct loa
     self->store->deps.events.loaded(self->store->deps.events.arg, load.waiter);
 }
 
+/* Gets a reader on the rows of now. Called and returns with the lock held. */
+static struct rows_reader *take_reader(struct loader *self, struct rows *rows)
+{
+    (void)pthread_mutex_unlock(&self->lock);
+    struct rows_reader *reader = NULL;
+    enum status status = rows_reader_new(rows, &reader);
+    if (status != STATUS_OK) {
+        store_fail(self->store, "cannot open a read transaction");
+    }
+    (void)pthread_mutex_lock(&self->lock);
+    self->user_status = status == STATUS_OK ? self->user_status : status;
+    self->users++;
+    (void)pthread_cond_signal(&self->moved);
+    return reader;
+}
+
 static void *loader_run(void *arg)
 {
     struct loader *self = arg;
     (void)pthread_setname_np(pthread_self(), "reader");
     struct rows_reader *reader = NULL;
+    const struct rows *used = NULL;
     struct buf scratch = {0};
-    if (rows_reader_new(self->store->rows, &reader) != STATUS_OK) {
-        store_fail(self->store, "cannot open a read transaction");
-        return NULL;
-    }
     (void)pthread_mutex_lock(&self->lock);
     for (;;) {
-        while (self->count == 0 && !self->stopping) {
-            (void)pthread_cond_wait(&self->wake, &self->lock);
+        if (used != self->rows) {
+            if (reader != NULL) {
+                rows_reader_free(reader);
+            }
+            used = self->rows;
+            reader = take_reader(self, self->rows);
+            if (reader == NULL) {
+                break;
+            }
+            continue; /* they may have changed again */
         }
         if (self->stopping) {
             break;
+        }
+        if (self->count == 0) {
+            (void)pthread_cond_wait(&self->wake, &self->lock);
+            continue;
         }
         struct load load = self->ring[self->head];
         self->head = (self->head + 1) % LOADER_QUEUE_MAX;
@@ -103,9 +132,25 @@ static void *loader_run(void *arg)
         (void)pthread_mutex_lock(&self->lock);
     }
     (void)pthread_mutex_unlock(&self->lock);
-    rows_reader_free(reader);
+    if (reader != NULL) {
+        rows_reader_free(reader);
+    }
     buf_free(&scratch);
     return NULL;
+}
+
+enum status loader_use(struct loader *self, struct rows *rows)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->rows = rows;
+    self->users = 0;
+    (void)pthread_cond_broadcast(&self->wake);
+    while (self->users < self->thread_count && self->user_status == STATUS_OK) {
+        (void)pthread_cond_wait(&self->moved, &self->lock);
+    }
+    enum status status = self->user_status;
+    (void)pthread_mutex_unlock(&self->lock);
+    return status;
 }
 
 enum status loader_start(struct store *store, struct loader **out)
@@ -115,8 +160,10 @@ enum status loader_start(struct store *store, struct loader **out)
         return STATUS_NO_MEMORY;
     }
     self->store = store;
+    self->rows = store->rows;
     (void)pthread_mutex_init(&self->lock, NULL);
     (void)pthread_cond_init(&self->wake, NULL);
+    (void)pthread_cond_init(&self->moved, NULL);
     for (unsigned i = 0; i < LOADER_THREADS; i++) {
         if (pthread_create(&self->threads[i], NULL, loader_run, self) != 0) {
             loader_stop(self);
@@ -144,5 +191,6 @@ void loader_stop(struct loader *self)
     }
     (void)pthread_mutex_destroy(&self->lock);
     (void)pthread_cond_destroy(&self->wake);
+    (void)pthread_cond_destroy(&self->moved);
     free(self);
 }

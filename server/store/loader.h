@@ -10,12 +10,16 @@
 #include "base/status.h"
 
 struct loader; /* opaque */
+struct rows;
 struct store;
 
 enum { LOADER_THREADS = 2, LOADER_QUEUE_MAX = 16384 };
 
 /** Starts the threads on the store's rows. On OK the caller owns `*out`. */
 enum status loader_start(struct store *store, struct loader **out) MUST_CHECK;
+
+/** From now on reads come from `rows`; returns when nobody uses the ones before. Keeper thread. */
+enum status loader_use(struct loader *self, struct rows *rows) MUST_CHECK;
 
 /** Ends the threads and frees the loader; what is queued is reported as loaded without being so. */
 void loader_stop(struct loader *self);

@@ -230,6 +230,7 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
     uint64_t highest = last_lsn > self->meta.last_lsn ? last_lsn : self->meta.last_lsn;
     highest = highest > self->old.lsn_max ? highest : self->old.lsn_max;
     self->meta.epoch = epoch + 1;
+    self->must_renew = epoch > self->deps.released_epoch;
     struct journal_options options = {
         .dir = self->journal_dir,
         .epoch = self->meta.epoch,
@@ -239,6 +240,7 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
         .undurable_bytes_max = self->options.undurable_busy_bytes,
         .clock = self->deps.clock,
         .file = self->deps.file,
+        .owner = &self->deps.owner,
         .metrics = &self->journal_metrics,
         .flushed = store_on_flushed,
         .failed = store_on_journal_failed,
@@ -254,8 +256,11 @@ enum status store_rebuild(struct store *self, uint64_t *last_lsn, uint64_t *repl
     struct recovery recovery = {.store = self, .shown_ns = clock_mono_ns(self->deps.clock)};
     enum status status = read_rows(self, &recovery, errmsg, errmsg_bytes);
     if (status == STATUS_OK) {
-        status = journal_files_list(&self->old, self->journal_dir, self->meta.uuid, self->deps.file,
-                                    errmsg, errmsg_bytes);
+        const struct journal_place place = {.dir = self->journal_dir,
+                                            .uuid = self->meta.uuid,
+                                            .file = self->deps.file,
+                                            .lock_wait_ms = self->deps.lock_wait_ms};
+        status = journal_files_list(&self->old, &place, errmsg, errmsg_bytes);
     }
     if (status == STATUS_OK) {
         status = journal_files_replay(&self->old, self->meta.applied_lsn, replay_record, &recovery,

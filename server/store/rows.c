@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "store/rows_private.h"
 
-enum { META_BYTES = 80, META_FORMAT = 1, LOCK_POLL_MS = 20, DISK_FULL_BYTES = 1024 * 1024 };
+enum { META_BYTES = 80, META_FORMAT = 1, DISK_FULL_BYTES = 1024 * 1024 };
 
 /* ---- Errors --------------------------------------------------------------------------------- */
 
@@ -77,20 +76,10 @@ static enum status take_lock(struct rows *self, const struct rows_options *optio
         (void)snprintf(errmsg, errmsg_bytes, "cannot open %s: %s", options->path, strerror(errno));
         return status_of_errno(errno);
     }
-    /* A killed process holds its locks until the kernel has taken it apart, which takes a moment
-     * when it had much memory: polling, because a server that sends no callbacks (EFS) wakes
-     * nobody. */
-    uint64_t waited_ms = 0;
-    while (file->lock(file->arg, self->fd) != 0) {
-        if ((errno != EAGAIN && errno != EACCES) || waited_ms >= options->lock_wait_ms) {
-            return refuse_lock(self, options, errmsg, errmsg_bytes);
-        }
-        const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000};
-        (void)nanosleep(&pause, NULL);
-        waited_ms += LOCK_POLL_MS;
-    }
-    return STATUS_OK;
+    enum status status = file_lock(file, self->fd, options->lock_wait_ms);
+    return status == STATUS_OK ? STATUS_OK : refuse_lock(self, options, errmsg, errmsg_bytes);
 }
+
 /* Makes `run_dir/<device>-<inode>.mdb` point to the data file. We own the data file, so what a dead
  * owner left there may go. */
 static enum status make_link(struct rows *self, const struct rows_options *options, char *errmsg,

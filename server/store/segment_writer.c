@@ -146,6 +146,11 @@ static enum status start(struct segment_writer *self, uint64_t number, uint64_t 
     if (status == STATUS_OK) {
         status = make_durable(self, fd, &header, recycled ? spare_path : NULL, path);
     }
+    /* A client whose locks the server has dropped may take new ones on new files: only a write
+     * under a lock that was held all the time shows that this one is worth something. */
+    if (status == STATUS_OK) {
+        status = ownership_confirm(self->options.owner, self->options.epoch);
+    }
     if (status != STATUS_OK) {
         int error = errno;
         if (fd >= 0) {

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/file.h"
+#include "base/ownership.h"
 #include "base/status.h"
 #include "store/segment.h"
 
@@ -24,7 +25,8 @@ struct segment_writer_options {
     uint8_t uuid[STORE_UUID_BYTES];
     uint64_t epoch;
     uint64_t segment_bytes;
-    const struct file_ops *file; /* borrowed */
+    const struct file_ops *file;   /* borrowed */
+    const struct ownership *owner; /* borrowed */
 };
 
 /* A segment that is not written any more. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/dir.h"
 #include "base/log.h"
 #include "store/data_dir.h"
 #include "store/store_private.h"
@@ -81,6 +82,14 @@ static bool has_changes(struct store *self)
     return false;
 }
 
+bool store_is_stopping(struct store *self)
+{
+    (void)pthread_mutex_lock(&self->keeper_lock);
+    bool stopping = self->stopping;
+    (void)pthread_mutex_unlock(&self->keeper_lock);
+    return stopping;
+}
+
 /* Waits until a checkpoint is due; false when the store closes. */
 static bool wait_for_work(struct store *self)
 {
@@ -108,11 +117,14 @@ static enum status checkpoint_if_changed(struct store *self, char *errmsg, size_
         return STATUS_IO;
     }
     /* The first checkpoint also covers, and so removes, the journal of earlier epochs. */
-    if (self->old.count == 0 && !has_changes(self)) {
+    if (self->old.count == 0 && !self->must_renew && !has_changes(self)) {
         return STATUS_OK;
     }
     store_begin_io(self);
-    enum status status = store_checkpoint(self, errmsg, errmsg_bytes);
+    enum status status = self->must_renew ? store_renew(self, errmsg, errmsg_bytes) : STATUS_OK;
+    if (status == STATUS_OK) {
+        status = store_checkpoint(self, errmsg, errmsg_bytes);
+    }
     if (status == STATUS_OK) {
         status = journal_files_remove(&self->old);
         if (status != STATUS_OK) {
@@ -157,8 +169,11 @@ static void *keeper_run(void *arg)
         status = checkpoint_if_changed(self, why, sizeof why); /* also the final one */
         serving = serving && goes_on(self, status, why);
     }
+    if (status == STATUS_END) { /* closed before there was a data file to write to */
+        status = STATUS_AGAIN;
+    }
     self->last_status = status;
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK && status != STATUS_AGAIN) {
         store_fail(self, why);
     }
     return NULL;
@@ -208,7 +223,7 @@ static enum status open_files(struct store *self, const struct store_options *op
         struct rows_options rows = {.path = path,
                                     .run_dir = self->run_dir,
                                     .map_bytes = options->map_bytes,
-                                    .lock_wait_ms = options->lock_wait_ms,
+                                    .lock_wait_ms = self->deps.lock_wait_ms,
                                     .file = self->deps.file};
         status = rows_open(&rows, &self->rows, errmsg, errmsg_bytes);
     }

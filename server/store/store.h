@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/metric.h"
+#include "base/ownership.h"
 #include "base/status.h"
 #include "session/session.h"
 
@@ -45,18 +46,22 @@ struct store_options {
     uint64_t undurable_pause_bytes; /* above: store_pressure() says PAUSE */
     uint64_t undurable_busy_bytes;  /* above: writes are answered BUSY */
     uint64_t map_bytes;             /* LMDB's map size: the largest data file */
-    uint64_t lock_wait_ms;          /* how long store_open waits for a predecessor that is ending */
 };
 
 struct store_deps {
     const struct clock *clock;   /* borrowed for the store's life */
     const struct file_ops *file; /* borrowed for the store's life */
+    struct ownership owner;      /* what it borrows lives as long as the store */
+    /* Files of epochs up to this one may be written: who wrote them has said that it is done. Files
+     * of later epochs belong to an owner that may not be gone, and are only read (invariant 9). */
+    uint64_t released_epoch;
+    uint64_t lock_wait_ms; /* for the locks of an owner that is just ending */
     struct store_events events;
 };
 
 /**
- * Opens the directory: creates it when absent, takes its lock, starts recovery on the store's own
- * thread and returns while that runs (state LOADING). LOCKED when another process owns it, IO,
+ * Opens the directory: creates it when absent, locks the data file, starts recovery on the store's
+ * own thread and returns while that runs (state LOADING). LOCKED when another process owns it, IO,
  * CORRUPT, NO_SPACE or UNSUPPORTED otherwise; `errmsg` then holds one line that says what and
  * where. On OK the caller owns `*out` until store_close.
  */
@@ -64,9 +69,11 @@ enum status store_open(const struct store_options *options, const struct store_d
                        struct store **out, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /**
- * Flushes the journal, writes a final checkpoint, ends the threads, releases the directory and
- * frees the store. No other call may run or follow. Blocks as long as the storage does.
- * Returns what the last flush and checkpoint returned; the store is freed in any case.
+ * Flushes the journal, writes a final checkpoint, ends the threads, gives the locks up and frees
+ * the store. No other call may run or follow. Blocks as long as the storage does. OK: everything is
+ * in the data file. AGAIN: everything is durable, but the data file lacks what the journal has,
+ * because the store was closed before it had a data file of its own. Otherwise what the last flush
+ * and checkpoint returned. The store is freed in any case.
  */
 enum status store_close(struct store *self);
 

@@ -27,6 +27,8 @@
     X(counter, loaded, "satchel_loaded_values_total", "", "Values read back from LMDB.")           \
     X(counter, busy, "satchel_store_busy_total", "", "Changes refused with BUSY.")                 \
     X(counter, checkpoints, "satchel_checkpoints_total", "", "Checkpoints written.")               \
+    X(counter, renewals, "satchel_data_file_renewals_total", "",                                   \
+      "Data files written anew after an owner that did not end in order.")                         \
     X(counter, rows_written, "satchel_checkpoint_rows_total", "", "Rows written and deleted.")     \
     X(histogram, checkpoint_seconds, "satchel_checkpoint_seconds", "", "Time of one checkpoint.")
 METRIC_STRUCT(store_metrics, STORE_METRICS)
@@ -38,7 +40,8 @@ struct store {
     char *journal_dir;            /* owned, immutable */
     char *run_dir;                /* owned, immutable */
     struct rows_meta meta;        /* recovery, then checkpoint thread */
-    struct rows *rows;            /* owned; set before threads start */
+    struct rows *rows;            /* owned; keeper thread, once threads have started */
+    bool must_renew;              /* the data file is a predecessor's; keeper thread */
     struct journal *journal;      /* owned; set before the state is SERVING */
     struct loader *loader;        /* owned; likewise */
     struct table table;
@@ -75,6 +78,15 @@ enum status store_rebuild(struct store *self, uint64_t *last_lsn, uint64_t *repl
 
 /** Rebuilds the table and opens the journal for this epoch. Keeper thread. */
 enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
+/**
+ * Writes a data file of this epoch with the rows of the predecessor's, goes on with it and removes
+ * the other. END: the store closes, nothing was changed. Keeper thread.
+ */
+enum status store_renew(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
+/** True when the store is to close. Any thread. */
+bool store_is_stopping(struct store *self);
 
 /** Writes all changes so far to LMDB and lets the journal go that they were in. Keeper thread. */
 enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;

@@ -224,9 +224,8 @@ static void on_problem(void *arg, const struct journal_problem *problem)
 static void inspect_journal(struct inspect *self)
 {
     const struct journal_survey survey = {
-        .dir = self->place->journal_dir,
+        .place = {.dir = self->place->journal_dir, .file = &file_ops_read_only},
         .applied_lsn = self->has_meta ? &self->meta.applied_lsn : NULL,
-        .file = &file_ops_read_only,
         .observer = {.frame = on_frame, .end = on_segment_end, .problem = on_problem, .arg = self},
     };
     struct journal_files files;

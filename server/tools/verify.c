@@ -204,10 +204,10 @@ static void check_journal(struct verify *self)
 {
     struct report *report = self->report;
     const struct journal_survey survey = {
-        .dir = self->place->journal_dir,
-        .uuid = report->has_meta ? report->meta.uuid : NULL,
+        .place = {.dir = self->place->journal_dir,
+                  .uuid = report->has_meta ? report->meta.uuid : NULL,
+                  .file = &file_ops_read_only},
         .applied_lsn = report->has_meta ? &report->meta.applied_lsn : NULL,
-        .file = &file_ops_read_only,
         .observer = {.frame = on_frame,
                      .end = on_segment_end,
                      .problem = on_journal_problem,

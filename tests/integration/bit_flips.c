@@ -73,8 +73,9 @@ static void remember_files(struct flips *self, const char *dir, const char *belo
     char path[PATH_MAX_BYTES];
     char command[PATH_MAX_BYTES + 64];
     join(path, dir, below);
-    (void)snprintf(command, sizeof command, "find %s -maxdepth 1 -type f -printf '%%f\\n' | sort",
-                   path);
+    /* The lease is information with a checksum of its own, and every start rewrites it. */
+    (void)snprintf(command, sizeof command,
+                   "find %s -maxdepth 1 -type f ! -name lease -printf '%%f\\n' | sort", path);
     FILE *list = popen(command, "r");
     REQUIRE(list != NULL);
     char name[100];

@@ -63,6 +63,7 @@ void stand_init(struct stand *self)
                 .map_bytes = UINT64_C(1) << 32,
             },
         .file = &file_ops_system,
+        .released_epoch = UINT64_MAX,
         .now_ms = INT64_C(1800000000000),
     };
     log_configure(LOG_ERROR, LOG_TEXT);
@@ -93,6 +94,8 @@ enum status stand_try_open(struct stand *self, char *errmsg, size_t errmsg_bytes
     const struct store_deps deps = {
         .clock = &clock_system,
         .file = self->file,
+        .owner = self->owner,
+        .released_epoch = self->released_epoch,
         .events = {.durable = on_durable,
                    .ready = on_ready,
                    .failed = on_failed,

@@ -17,6 +17,8 @@ struct stand {
     char run_dir[TEMP_DIR_BYTES];
     struct store_options options;   /* to be changed before stand_open(); data_dir is filled in */
     const struct file_ops *file;    /* likewise; the system's at first */
+    struct ownership owner;         /* likewise; all zero at first: owned for ever */
+    uint64_t released_epoch;        /* likewise; UINT64_MAX at first: every owner ends in order */
     struct store *store;            /* NULL while it is closed */
     int64_t now_ms;                 /* the time commands run at; the test moves it */
     struct session_scratch scratch; /* for the helpers below */

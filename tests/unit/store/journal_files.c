@@ -444,9 +444,8 @@ Test(journal_files, removing_leaves_no_segment_and_nothing_else_away)
     kit_close(&kit);
     (void)snprintf(path, sizeof path, "%s/notes.txt", kit.dir);
     temp_file_write(path, view_str("not ours"));
-    cr_assert(eq(
-        int, journal_files_list(&files, kit.dir, kit_uuid, &file_ops_system, errmsg, sizeof errmsg),
-        STATUS_OK));
+    const struct journal_place place = {.dir = kit.dir, .uuid = kit_uuid, .file = &file_ops_system};
+    cr_assert(eq(int, journal_files_list(&files, &place, errmsg, sizeof errmsg), STATUS_OK));
     cr_assert(eq(sz, files.count, 1));
     cr_assert(eq(int, journal_files_remove(&files), STATUS_OK));
     cr_assert(eq(uint, temp_dir_count(kit.dir, ".jnl"), 0));

@@ -50,6 +50,7 @@ enum status kit_try_open(struct kit *self, uint64_t epoch, uint64_t follows_lsn,
         .undurable_bytes_max = self->undurable_bytes_max,
         .clock = &clock_system,
         .file = self->file,
+        .owner = &self->owner,
         .metrics = &self->metrics,
         .flushed = on_flushed,
         .failed = on_failed,
@@ -141,7 +142,8 @@ void kit_replay(const char *dir, uint64_t applied_lsn, struct replayed *out)
     struct journal_files files;
     struct file_ops file = file_ops_system;
     file.fdatasync = sync_nothing;
-    out->status = journal_files_list(&files, dir, kit_uuid, &file, out->errmsg, sizeof out->errmsg);
+    const struct journal_place place = {.dir = dir, .uuid = kit_uuid, .file = &file};
+    out->status = journal_files_list(&files, &place, out->errmsg, sizeof out->errmsg);
     if (out->status != STATUS_OK) {
         return;
     }
