@@ -89,11 +89,12 @@ static void check_expiry(struct way *self)
 static void observe_version(struct way *self, struct session_model *state, uint64_t version)
 {
     if (state->version == 0) {
-        if (version <= state->floor) {
+        if (version <= state->above) {
             refuse(self, "the version is not above the earlier ones");
         }
         state->version = version;
-        state->floor = version;
+        state->above = 0;
+        state->floor = version > state->floor ? version : state->floor;
     } else if (state->version != version) {
         refuse(self, "the session has another version");
     }
@@ -103,6 +104,7 @@ static void observe_version(struct way *self, struct session_model *state, uint6
 static void new_version(struct way *self)
 {
     self->next.version = 0; /* not known yet */
+    self->next.above = self->next.floor;
     if (is_answered(self)) {
         observe_version(self, &self->next, self->op->version);
     }
@@ -126,7 +128,7 @@ static enum verdict condition_holds(const struct way *self)
         return NO;
     }
     if (self->now.version == 0) {
-        return op->condition_version > self->now.floor ? MAYBE : NO;
+        return op->condition_version > self->now.above ? MAYBE : NO;
     }
     return op->condition_version == self->now.version ? YES : NO;
 }
@@ -444,6 +446,7 @@ void session_model_key(const struct session_model *self, struct session_model_ke
         *word++ = (uint64_t)self->content.values[i];
     }
     *word++ = self->version;
+    *word++ = self->above;
     *word++ = self->floor;
     *word++ = (uint64_t)self->expires_least_ms;
     *word++ = (uint64_t)self->expires_most_ms;

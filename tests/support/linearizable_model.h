@@ -12,14 +12,15 @@
 struct session_model {
     struct history_content content; /* kind 0: there is no session */
     uint64_t version;         /* 0: not known, because the answer of the last change was lost */
-    uint64_t floor;           /* every new version, and one not known, is above it */
+    uint64_t above;           /* while it is not known: it is above this */
+    uint64_t floor;           /* every new version is above this */
     int64_t expires_least_ms; /* 0: it lives on; else it expires at some time in this range, */
     int64_t expires_most_ms;  /* both ends included */
     uint64_t idle_ttl_ms;
     uint32_t owner;
 };
 
-enum { SESSION_MODEL_NEXT_MAX = 2, SESSION_MODEL_KEY_WORDS = 6 + HISTORY_FIELDS };
+enum { SESSION_MODEL_NEXT_MAX = 2, SESSION_MODEL_KEY_WORDS = 7 + HISTORY_FIELDS };
 
 /* All of a state, in words without gaps: to be hashed and compared. */
 struct session_model_key {

@@ -1,0 +1,549 @@
+/*
+ * histories --satcheld PATH [--disk LIBRARY] [--seed N] [--seconds N | --minutes N | --rounds N]
+ *           [--expect-violation]
+ *
+ * Clients work on few sessions at the same time while the store is killed, stopped, paused, and
+ * followed by a standby; then each session's history is checked (support/linearizable.h). A round
+ * is one generation of sessions: some runs, then every session is looked at, then the check.
+ *
+ * --expect-violation is for builds that are broken on purpose: success is a history that does not
+ * fit.
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "histories/client.h"
+#include "support/linearizable.h"
+#include "support/pattern.h"
+#include "support/server.h"
+
+enum {
+    CLIENTS = 8,
+    RUNS = 8, /* a round */
+    OPS_A_SESSION = 60,
+    ANSWERS_LEAST = 50,
+    ANSWERS_MOST = 1500,
+    DUE_WAIT_MS = 2000,
+    DIE_WAIT_MS = 10000,
+    START_KILL_US_MOST = 15000,
+    LEASE_MS = 500,
+    PATH_BYTES = 160,
+    STORIES_MAX = 3,
+};
+
+/* How a run ends. */
+enum ending { END_KILL, END_KILL_STARTS, END_TAKE_OVER, END_STOP, END_PAUSE, ENDINGS };
+
+static const char *const ending_names[ENDINGS] = {
+    [END_KILL] = "killed",
+    [END_KILL_STARTS] = "killed, and killed while starting",
+    [END_TAKE_OVER] = "killed, and followed by a standby",
+    [END_STOP] = "stopped in order",
+    [END_PAUSE] = "paused beyond the lease, and followed by a standby",
+};
+
+/* What rounds differ in, in turn. */
+static const struct plan {
+    const char *options[8]; /* NULL ends them */
+    const char *sync_us;    /* how long a sync takes at most */
+    uint64_t fast_in_64;    /* changes acknowledged from memory */
+    unsigned padding_most;
+} plans[] = {
+    {{"--workers", "4"}, "1500", 8, 0},
+    {{"--workers", "4", "--checkpoint-interval", "20ms"}, "600", 4, 0},
+    {{"--workers", "2", "--memory", "1m", "--segment-bytes", "1m"}, "3000", 16, 3000},
+    {{"--workers", "4"}, "0", 32, 0},
+};
+
+struct totals {
+    uint64_t histories;
+    uint64_t ops;
+    uint64_t unknown;
+    uint64_t refused;
+    uint64_t bad;       /* histories that do not fit */
+    uint64_t undecided; /* … that the checker could not decide */
+    uint64_t wrong;     /* single answers that fit nothing */
+    uint64_t endings[ENDINGS];
+};
+
+struct test {
+    const char *binary;
+    const char *disk; /* NULL: the machine's own */
+    uint64_t seed;
+    uint64_t random;
+    unsigned rounds;
+    unsigned seconds; /* 0: not limited */
+    bool expects_violation;
+    char directory[64];
+    char data[PATH_BYTES];
+    char places[2][PATH_BYTES];
+    struct server servers[2]; /* the one that serves, and its standby; they take turns */
+    unsigned serving;         /* which one serves */
+    bool broke;               /* something that is no matter of histories: a server that does not
+                                 start, or dies by itself */
+    struct stage stage;
+    struct client clients[CLIENTS];
+    int64_t over_ms[STAGE_RUNS_MAX]; /* when each run was over */
+    struct totals totals;
+};
+
+static unsigned between(struct test *self, unsigned least, unsigned most)
+{
+    return least + (unsigned)(pattern_random(&self->random) % (most - least + 1));
+}
+
+static void pause_us(unsigned us)
+{
+    (void)nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = (us % 1000000) * 1000L},
+                    NULL);
+}
+
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static double elapsed_s(void)
+{
+    static struct timespec start;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (start.tv_sec == 0) {
+        start = now;
+    }
+    return (double)(now.tv_sec - start.tv_sec) + (double)(now.tv_nsec - start.tv_nsec) / 1e9;
+}
+
+/* ---- Servers -------------------------------------------------------------------------------- */
+
+static const struct plan *plan_of(unsigned round)
+{
+    return &plans[round % (sizeof plans / sizeof plans[0])];
+}
+
+static void launch(struct test *self, unsigned which, const struct plan *plan, bool waits)
+{
+    struct server *server = &self->servers[which];
+    memset(server->options, 0, sizeof server->options);
+    unsigned count = 0;
+    for (; plan->options[count] != NULL; count++) {
+        server->options[count] = plan->options[count];
+    }
+    server->options[count++] = "--lease";
+    server->options[count++] = "500ms";
+    if (waits) {
+        server->options[count++] = "--wait";
+    }
+    server_launch(server);
+}
+
+static bool is_dead(const struct server *server)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)server->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == server->pid;
+}
+
+/* A server that has ended although nobody wanted that. */
+static void complain_of_death(struct test *self, struct server *server)
+{
+    self->broke = true;
+    (void)fprintf(stderr, "satcheld has ended by itself\n");
+    server_print_log(server);
+}
+
+/* Waits for a process that was paused for longer than its lease, and goes on, to end itself. */
+static bool ends_with_code(struct test *self, struct server *server, int expected)
+{
+    for (unsigned waited_ms = 0; !is_dead(server); waited_ms++) {
+        if (waited_ms > DIE_WAIT_MS) {
+            (void)fprintf(stderr, "satcheld goes on after its lease has run out\n");
+            self->broke = true;
+            server_kill(server);
+            return false;
+        }
+        pause_us(1000);
+    }
+    int how = 0;
+    (void)waitpid(server->pid, &how, 0);
+    server->pid = 0;
+    if (!WIFEXITED(how) || WEXITSTATUS(how) != expected) {
+        (void)fprintf(stderr, "satcheld ended with status %#x instead of exit code %d\n",
+                      (unsigned)how, expected);
+        server_print_log(server);
+        self->broke = true;
+    }
+    return !self->broke;
+}
+
+static bool start(struct test *self, const struct plan *plan, unsigned kills)
+{
+    for (; kills > 0; kills--) {
+        launch(self, self->serving, plan, false);
+        pause_us(between(self, 0, START_KILL_US_MOST));
+        server_kill(&self->servers[self->serving]);
+    }
+    launch(self, self->serving, plan, false);
+    if (!server_wait_serving(&self->servers[self->serving])) {
+        self->broke = true;
+    }
+    return !self->broke;
+}
+
+static void swap_servers(struct test *self)
+{
+    self->serving = 1 - self->serving;
+    if (!server_wait_serving(&self->servers[self->serving])) {
+        self->broke = true;
+    }
+}
+
+/* ---- Runs ----------------------------------------------------------------------------------- */
+
+static enum ending pick_ending(struct test *self)
+{
+    unsigned choice = between(self, 0, 99);
+    return choice < 60   ? END_KILL
+           : choice < 75 ? END_KILL_STARTS
+           : choice < 92 ? END_TAKE_OVER
+           : choice < 99 ? END_STOP
+                         : END_PAUSE;
+}
+
+static void begin_run(struct test *self, unsigned answers, bool kills, bool closing)
+{
+    const struct server *server = &self->servers[self->serving];
+    stage_begin_run(&self->stage, server->address, server->pid, answers, kills, closing);
+}
+
+static void end_run(struct test *self)
+{
+    self->over_ms[self->stage.run] = wall_ms();
+    stage_end_run(&self->stage);
+}
+
+/* Ends the run of the process that serves, and has another one serve. */
+static bool end_and_follow(struct test *self, enum ending ending, const struct plan *plan)
+{
+    struct server *server = &self->servers[self->serving];
+    switch (ending) {
+    case END_KILL:
+    case END_KILL_STARTS:
+    case END_TAKE_OVER:
+        server_kill(server);
+        break;
+    case END_STOP: {
+        int code = server_stop(server);
+        if (code != 0) {
+            (void)fprintf(stderr, "satcheld ended with %d when it was stopped\n", code);
+            server_print_log(server);
+            self->broke = true;
+        }
+        break;
+    }
+    case END_PAUSE:
+        (void)kill(server->pid, SIGSTOP);
+        pause_us((LEASE_MS + between(self, 50, 200)) * 1000);
+        (void)kill(server->pid, SIGCONT);
+        (void)ends_with_code(self, server, 3);
+        break;
+    case ENDINGS:
+        break;
+    }
+    end_run(self);
+    self->totals.endings[ending]++;
+    if (self->broke) {
+        return false;
+    }
+    if (ending == END_TAKE_OVER || ending == END_PAUSE) {
+        swap_servers(self);
+        return !self->broke;
+    }
+    return start(self, plan, ending == END_KILL_STARTS ? between(self, 1, 3) : 0);
+}
+
+static bool run_once(struct test *self, const struct plan *plan)
+{
+    enum ending ending = pick_ending(self);
+    bool waits = ending == END_TAKE_OVER || ending == END_PAUSE;
+    bool kills = ending < END_STOP;
+    if (waits) {
+        launch(self, 1 - self->serving, plan, true);
+    }
+    begin_run(self, between(self, ANSWERS_LEAST, ANSWERS_MOST), kills, false);
+    (void)stage_wait_due(&self->stage, DUE_WAIT_MS);
+    struct server *server = &self->servers[self->serving];
+    if (!self->stage.was_killed && is_dead(server)) {
+        complain_of_death(self, server);
+    }
+    return end_and_follow(self, ending, plan) && !self->broke;
+}
+
+/* ---- Checking ------------------------------------------------------------------------------- */
+
+static void check_session(struct test *self, const struct history_op *ops, size_t count)
+{
+    struct totals *totals = &self->totals;
+    enum linearizable_verdict verdict = linearizable_check(ops, count, NULL);
+    totals->histories++;
+    if (verdict == LINEARIZABLE_UNDECIDED) {
+        totals->undecided++;
+        (void)fprintf(stderr, "session %" PRIu32 ": %zu operations are too many at a time\n",
+                      ops[0].session, count);
+    } else if (verdict == NOT_LINEARIZABLE) {
+        totals->bad++;
+        if (totals->bad <= STORIES_MAX) {
+            linearizable_story(ops, count, stderr);
+        }
+    }
+}
+
+static struct history collect(struct test *self)
+{
+    struct history all = {0};
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *client = &self->clients[i];
+        for (size_t k = 0; k < client->history.count; k++) {
+            struct history_op *op = &client->history.ops[k];
+            if (op->outcome == HISTORY_UNKNOWN) {
+                op->return_ns = HISTORY_NEVER;
+                op->return_ms = self->over_ms[op->run];
+            }
+            self->totals.unknown += op->outcome == HISTORY_UNKNOWN;
+            self->totals.refused += op->outcome == HISTORY_REFUSED;
+            history_add(&all, op);
+        }
+        self->totals.wrong += client->wrong;
+    }
+    self->totals.ops += all.count;
+    history_sort(&all);
+    return all;
+}
+
+static void check(struct test *self)
+{
+    struct history all = collect(self);
+    const struct history_op *one = NULL;
+    const struct history_op *other = NULL;
+    if (!history_versions_are_unique(&all, &one, &other)) {
+        self->totals.wrong++;
+        (void)fprintf(stderr,
+                      "sessions %" PRIu32 " and %" PRIu32 " both have version %" PRIu64 "\n",
+                      one->session, other->session, one->version);
+    }
+    for (size_t from = 0, to = 0; from < all.count; from = to) {
+        while (to < all.count && all.ops[to].session == all.ops[from].session) {
+            to++;
+        }
+        check_session(self, all.ops + from, to - from);
+    }
+    history_free(&all);
+}
+
+/* ---- Rounds --------------------------------------------------------------------------------- */
+
+static void start_clients(struct test *self, unsigned round, const struct plan *plan)
+{
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        self->clients[i] = (struct client){
+            .stage = &self->stage,
+            .number = (uint16_t)i,
+            .random = self->seed ^ ((uint64_t)round << 32 | (i + 1)),
+            .fast_in_64 = plan->fast_in_64,
+            .padding_most = plan->padding_most,
+        };
+        client_start(&self->clients[i]);
+    }
+}
+
+/* False: it cannot go on. */
+static bool run_round(struct test *self, unsigned round)
+{
+    const struct plan *plan = plan_of(round);
+    stage_init(&self->stage, round, CLIENTS, OPS_A_SESSION);
+    start_clients(self, round, plan);
+    for (unsigned i = 0; i < RUNS && !self->broke; i++) {
+        (void)run_once(self, plan);
+    }
+    if (self->broke) {
+        return false; /* the clients end with the process */
+    }
+    begin_run(self, 0, false, true);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        client_join(&self->clients[i]);
+    }
+    end_run(self);
+    check(self);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        client_free(&self->clients[i]);
+    }
+    stage_close(&self->stage);
+    return !self->broke;
+}
+
+static bool has_violation(const struct test *self)
+{
+    return self->totals.bad + self->totals.wrong + self->totals.undecided != 0;
+}
+
+/* Between rounds the server starts anew, with the next round's options. */
+static bool change_plan(struct test *self, const struct plan *plan)
+{
+    server_kill(&self->servers[self->serving]);
+    if (self->disk != NULL) {
+        (void)setenv("VOLATILE_DISK_SYNC_US", plan->sync_us, 1);
+    }
+    return start(self, plan, 0);
+}
+
+static unsigned run_rounds(struct test *self)
+{
+    unsigned round = 0;
+    while (round < self->rounds && !has_violation(self) &&
+           (self->seconds == 0 || elapsed_s() < self->seconds)) {
+        if (!change_plan(self, plan_of(round)) || !run_round(self, round)) {
+            break;
+        }
+        round++;
+        if (round % 50 == 0) {
+            (void)printf("%u rounds, %" PRIu64 " histories, %.0f s\n", round,
+                         self->totals.histories, elapsed_s());
+            (void)fflush(stdout);
+        }
+    }
+    return round;
+}
+
+static void report(const struct test *self, unsigned rounds)
+{
+    const struct totals *totals = &self->totals;
+    (void)printf("checked %" PRIu64 " histories of %" PRIu64 " operations (%" PRIu64
+                 " without an answer, %" PRIu64 " refused) in %u rounds, %.1f s: %" PRIu64
+                 " do not fit, %" PRIu64 " undecided, %" PRIu64 " wrong answers\n",
+                 totals->histories, totals->ops, totals->unknown, totals->refused, rounds,
+                 elapsed_s(), totals->bad, totals->undecided, totals->wrong);
+    for (unsigned i = 0; i < ENDINGS; i++) {
+        (void)printf("  %" PRIu64 " runs %s\n", totals->endings[i], ending_names[i]);
+    }
+}
+
+static int verdict(const struct test *self)
+{
+    if (self->broke) {
+        return EXIT_FAILURE;
+    }
+    if (self->expects_violation) {
+        (void)printf("the violation was %s\n",
+                     self->totals.bad + self->totals.wrong != 0 ? "found" : "not found");
+        return self->totals.bad + self->totals.wrong != 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    return !has_violation(self) && self->totals.histories > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- Starting ------------------------------------------------------------------------------- */
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)info;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void make_directories(struct test *self)
+{
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(self->directory, sizeof self->directory, "%.30s/satchel-histories-XXXXXX",
+                   base != NULL ? base : "/tmp");
+    if (mkdtemp(self->directory) == NULL) {
+        (void)fprintf(stderr, "no directory: %s\n", strerror(errno));
+        exit(EXIT_FAILURE);
+    }
+    (void)snprintf(self->data, sizeof self->data, "%s/data", self->directory);
+    for (unsigned i = 0; i < 2; i++) {
+        (void)snprintf(self->places[i], sizeof self->places[i], "%s/%u", self->directory, i);
+        (void)mkdir(self->places[i], 0700);
+        self->servers[i] = (struct server){
+            .binary = self->binary, .directory = self->places[i], .data = self->data};
+    }
+}
+
+static void usage(void)
+{
+    (void)fprintf(stderr, "usage: histories --satcheld PATH [--disk LIBRARY] [--seed N] "
+                          "[--seconds N | --minutes N | --rounds N] [--expect-violation]\n");
+    exit(2);
+}
+
+static struct test parse(int argc, char **argv)
+{
+    struct test test = {.rounds = UINT32_MAX, .seed = (uint64_t)wall_ms()};
+    bool limited = false;
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i];
+        if (strcmp(name, "--expect-violation") == 0) {
+            test.expects_violation = true;
+            continue;
+        }
+        if (++i == argc) {
+            usage();
+        }
+        unsigned long number = strtoul(argv[i], NULL, 10);
+        if (strcmp(name, "--satcheld") == 0) {
+            test.binary = argv[i];
+        } else if (strcmp(name, "--disk") == 0) {
+            test.disk = argv[i];
+        } else if (strcmp(name, "--seed") == 0) {
+            test.seed = number;
+        } else if (strcmp(name, "--seconds") == 0 || strcmp(name, "--minutes") == 0) {
+            test.seconds = (unsigned)number * (name[2] == 'm' ? 60 : 1);
+            limited = true;
+        } else if (strcmp(name, "--rounds") == 0) {
+            test.rounds = (unsigned)number;
+            limited = true;
+        } else {
+            usage();
+        }
+    }
+    if (test.binary == NULL) {
+        usage();
+    }
+    test.seconds = limited ? test.seconds : 15;
+    test.random = test.seed;
+    return test;
+}
+
+int main(int argc, char **argv)
+{
+    static struct test test; /* too large for a stack */
+    test = parse(argc, argv);
+    (void)elapsed_s();
+    make_directories(&test);
+    (void)printf("seed %" PRIu64 "\n", test.seed);
+    (void)fflush(stdout);
+    if (test.disk != NULL) {
+        (void)setenv("LD_PRELOAD", test.disk, 1); /* for the servers; this process has its own */
+    }
+    unsigned rounds = run_rounds(&test);
+    server_kill(&test.servers[0]);
+    server_kill(&test.servers[1]);
+    report(&test, rounds);
+    int code = verdict(&test);
+    if (code == EXIT_SUCCESS) {
+        (void)nftw(test.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    } else {
+        (void)printf("its files are in %s\n", test.directory);
+    }
+    return code;
+}
