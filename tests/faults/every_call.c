@@ -136,7 +136,7 @@ static struct server server_of(const struct test *self, const char *checkpoint_i
                            .directory = self->dir,
                            .options = {"--checkpoint-interval", checkpoint_interval,
                                        "--segment-bytes", "1m", "--memory", "1m", "--workers", "1",
-                                       "--lock-wait", "100ms", NULL}};
+                                       NULL}};
 }
 
 static int64_t now_ms(void)

@@ -1,6 +1,7 @@
 /*
  * A library to preload (LD_PRELOAD) into satcheld: counts its calls on files of the data directory
  * and makes one of them fail, as the plan says (fault_plan.h). LMDB's calls come by here as well.
+ * What is written and not synced is gone when a sync fails, and when the process ends by _exit().
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "faults/fault_plan.h"
+#include "faults/unsynced.h"
 
 /* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's are reserved */
 #define EXPORTED __attribute__((visibility("default")))
@@ -96,6 +98,7 @@ static const struct fault faults[FAULT_KIND_COUNT][FAULTS_MAX + 1] = {
 
 static struct fault_plan *plan; /* NULL: no plan, nothing is counted */
 static _Atomic bool is_ours[FDS_MAX];
+static _Atomic bool is_over;     /* _exit() was called */
 static _Atomic int64_t until_ns; /* FAULT_A_WHILE, once it happened */
 
 /* The C library's own function of that name. */
@@ -155,6 +158,9 @@ static bool is_below(const char *path)
 
 static bool is_our_fd(int fd)
 {
+    while (atomic_load(&is_over)) {
+        (void)pause(); /* the thread that ends the process does not come by here any more */
+    }
     return plan != NULL && fd >= 0 && fd < FDS_MAX &&
            atomic_load_explicit(&is_ours[fd], memory_order_relaxed);
 }
@@ -292,7 +298,8 @@ EXPORTED int close(int fd)
 {
     bool failed = fd_fails(FAULT_CLOSE, fd);
     int error = errno;
-    if (fd >= 0 && fd < FDS_MAX) {
+    if (is_our_fd(fd)) {
+        unsynced_forget(fd);
         own_fd(fd, false);
     }
     /* Linux closes the descriptor whatever it answers. */
@@ -331,23 +338,39 @@ EXPORTED ssize_t pwrite(int fd, const void *from, size_t len, off_t offset)
 {
     enum fault_kind kind = is_meta(fd, offset) ? FAULT_META : FAULT_WRITE;
     ssize_t part = part_of(kind, fd, len);
+    if (part > 0 && is_our_fd(fd) && kind != FAULT_META) {
+        unsynced_remember(fd, offset, (size_t)part);
+    }
     return part < 0 ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, from, (size_t)part, offset);
 }
 
 EXPORTED ssize_t write(int fd, const void *from, size_t len)
 {
     ssize_t part = part_of(FAULT_WRITE, fd, len);
+    if (part > 0 && is_our_fd(fd)) {
+        unsynced_remember(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR), (size_t)part);
+    }
     return part < 0 ? -1 : (ssize_t)syscall(SYS_write, fd, from, (size_t)part);
 }
 
+/* LMDB's, for pages that lie behind each other. */
 EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    /* Half of it: the first half of the buffers, or of the only one. */
-    ssize_t part = part_of(FAULT_WRITE, fd, (size_t)count * 2);
-    if (part == count && count == 1) {
+    size_t len = 0;
+    for (int i = 0; i < count; i++) {
+        len += parts[i].iov_len;
+    }
+    bool half = false;
+    if (is_our_fd(fd)) {
+        if (fails(FAULT_WRITE, NULL, fd, &half)) {
+            return -1;
+        }
+        unsynced_remember(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR), len);
+    }
+    if (half && count == 1) {
         return (ssize_t)syscall(SYS_write, fd, parts[0].iov_base, parts[0].iov_len / 2);
     }
-    return part < 0 ? -1 : (ssize_t)syscall(SYS_writev, fd, parts, (part + 1) / 2);
+    return (ssize_t)syscall(SYS_writev, fd, parts, half ? count / 2 : count);
 }
 
 EXPORTED off_t lseek(int fd, off_t offset, int whence)
@@ -355,14 +378,32 @@ EXPORTED off_t lseek(int fd, off_t offset, int whence)
     return fd_fails(FAULT_SEEK, fd) ? -1 : (off_t)syscall(SYS_lseek, fd, offset, whence);
 }
 
+/* A failed sync loses what it was asked for, but for one that only was interrupted. */
+static int sync_with(long call, int fd)
+{
+    if (!is_our_fd(fd)) {
+        return (int)syscall(call, fd);
+    }
+    if (!fails(FAULT_SYNC, NULL, fd, NULL)) {
+        unsynced_forget(fd);
+        return (int)syscall(call, fd);
+    }
+    if (errno != EINTR) {
+        int error = errno;
+        unsynced_lose(fd);
+        errno = error;
+    }
+    return -1;
+}
+
 EXPORTED int fsync(int fd)
 {
-    return fd_fails(FAULT_SYNC, fd) ? -1 : (int)syscall(SYS_fsync, fd);
+    return sync_with(SYS_fsync, fd);
 }
 
 EXPORTED int fdatasync(int fd)
 {
-    return fd_fails(FAULT_SYNC, fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return sync_with(SYS_fdatasync, fd);
 }
 
 EXPORTED int ftruncate(int fd, off_t len)
@@ -416,6 +457,18 @@ EXPORTED int fstatfs(int fd, struct statfs *out)
 EXPORTED int fstatvfs(int fd, struct statvfs *out)
 {
     return fd_fails(FAULT_STAT, fd) ? -1 : REAL(fstatvfs)(fd, out);
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+/* The end of a task is the end of its machine: what was not synced is gone. */
+EXPORTED void _exit(int code)
+{
+    if (plan != NULL && !atomic_exchange(&is_over, true)) {
+        unsynced_lose_all();
+    }
+    (void)syscall(SYS_exit_group, code);
+    abort();
 }
 
 /* ---- Names ---------------------------------------------------------------------------------- */
