@@ -31,6 +31,7 @@ enum {
     RUN_SHIFT = 20,
     RUNS_MAX = 1 << 12,
     LINE_BYTES = 80,
+    COMPLAINTS_MAX = 10, /* printed */
     EXIT_BROKEN = 3,
 };
 
@@ -247,7 +248,9 @@ static void complain(struct checker *self, uint32_t session, const char *what, u
                      uint64_t version)
 {
     const struct known *known = &self->known[session];
-    self->wrong++;
+    if (++self->wrong > COMPLAINTS_MAX) {
+        return;
+    }
     (void)fprintf(stderr,
                   "session %" PRIu32 ": %s: run %" PRIu32 " value %" PRIu32 " version %" PRIu64
                   "; acknowledged was run %" PRIu32 " value %" PRIu32 " version %" PRIu64

@@ -8,7 +8,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-# pylint: disable-next=wrong-import-position,unused-import
+# pylint: disable=wrong-import-position,unused-import
+import native
 from processes import Satcheld, die_with_parent, wait_until
 
 WAIT_S = 120  # an emulated processor, NFS that comes back in its own time: generous

@@ -169,10 +169,13 @@ class Satcheld(Program):
         self.start_loading()
         self.wait_for_line(r"\bserving\b", deadline_s)
 
+    def command(self, *more):
+        return [self.binary, "--data", self.data, "--run-dir", self.run,
+                "--listen", self.address, "--ops", self.ops, *self.options, *more]
+
     def start_loading(self):
         """Starts it and waits until it listens; it may not serve yet."""
-        self.launch([self.binary, "--data", self.data, "--run-dir", self.run,
-                     "--listen", self.address, "--ops", self.ops, *self.options])
+        self.launch(self.command())
         match = self.wait_for_line(r"\blistening listen=(\S+) ops=(\S+)")
         self.address, self.ops = match.groups()
 
