@@ -20,6 +20,7 @@ enum {
     FLUSH_BYTES_MAX = 4 * 1024 * 1024, /* what one fdatasync may cover */
     SPARE_CHUNKS_MAX = 8,
     SPACE_POLL_MS = 200, /* how often a full disk is tried again */
+    IDLE_MS = 100,       /* after it a frame says what is durable */
 };
 
 struct chunk {
@@ -46,6 +47,7 @@ struct journal {
     struct chunk *open;   /* the last of them, which records go into; NULL when the list is empty */
     struct chunk *spares; /* owned: empty chunks of CHUNK_BYTES */
     unsigned spare_count;
+    bool noted; /* a frame in the segment says that everything in it is durable */
 
     _Atomic uint64_t durable_lsn;
     _Atomic uint64_t undurable_bytes;
@@ -175,16 +177,22 @@ static enum status flush_once(struct journal *self, struct chunk *chunks)
     return status;
 }
 
-/* Waits a little; false when the journal is to be closed. */
-static bool pause_for_space(struct journal *self)
+static struct timespec soon(long in_ms)
 {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += SPACE_POLL_MS * 1000000L;
+    until.tv_nsec += in_ms * 1000000L;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    return until;
+}
+
+/* Waits a little; false when the journal is to be closed. */
+static bool pause_for_space(struct journal *self)
+{
+    const struct timespec until = soon(SPACE_POLL_MS);
     (void)pthread_mutex_lock(&self->lock);
     while (!self->stopping &&
            pthread_cond_timedwait(&self->work, &self->lock, &until) != ETIMEDOUT) {
@@ -236,14 +244,37 @@ static enum status flush(struct journal *self, struct chunk *chunks)
     return status;
 }
 
-/* Waits for records and takes up to FLUSH_BYTES_MAX of them; NULL when there will be no more. */
-static struct chunk *take_chunks(struct journal *self)
+/* Called and returns with the lock held; nobody else writes the segment. */
+static enum status note_durable(struct journal *self)
 {
-    while (self->first == NULL && !self->stopping) {
+    uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&self->lock);
+    enum status status = segment_writer_note_durable(&self->segments, durable_lsn);
+    (void)pthread_mutex_lock(&self->lock);
+    self->noted = true;
+    return status;
+}
+
+/* Waits for records. On a full disk nothing comes here, so what is idle is durable. */
+static enum status wait_for_records(struct journal *self)
+{
+    enum status status = STATUS_OK;
+    const struct timespec until = soon(IDLE_MS);
+    while (self->first == NULL && !self->stopping && status == STATUS_OK) {
         self->idle = true;
-        (void)pthread_cond_wait(&self->work, &self->lock);
+        if (self->noted) {
+            (void)pthread_cond_wait(&self->work, &self->lock);
+        } else if (pthread_cond_timedwait(&self->work, &self->lock, &until) == ETIMEDOUT) {
+            status = note_durable(self);
+        }
     }
     self->idle = false;
+    return status;
+}
+
+/* Takes up to FLUSH_BYTES_MAX of what is waiting; NULL when there is nothing. */
+static struct chunk *take_chunks(struct journal *self)
+{
     struct chunk *taken = self->first;
     size_t bytes = 0;
     for (struct chunk **at = &self->first; *at != NULL;) {
@@ -262,45 +293,63 @@ static struct chunk *take_chunks(struct journal *self)
     return taken;
 }
 
+/* Everything in `chunks` is durable. Called with the lock held. */
+static void count_durable(struct journal *self, struct chunk *chunks)
+{
+    uint64_t durable_lsn = 0;
+    size_t bytes = 0;
+    while (chunks != NULL) {
+        struct chunk *next = chunks->next;
+        durable_lsn = chunks->first_lsn + chunks->count - 1;
+        bytes += chunks->len - FRAME_HEADER_BYTES;
+        chunk_recycle(self, chunks);
+        chunks = next;
+    }
+    self->noted = false;
+    /* Release: whoever sees the number sees that the flush has happened. */
+    atomic_store_explicit(&self->durable_lsn, durable_lsn, memory_order_release);
+    atomic_fetch_sub_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);
+    (void)pthread_cond_broadcast(&self->done);
+}
+
+/* The end of everything. Called with the lock held, returns without. */
+static void fail(struct journal *self, enum status status)
+{
+    char why[256];
+    (void)snprintf(why, sizeof why, "cannot write the journal in %s: %s: %s", self->options.dir,
+                   status_text(status),
+                   ownership_holds(self->options.owner) ? strerror(errno) : "the lease is lost");
+    self->failed = true;
+    (void)pthread_cond_broadcast(&self->done);
+    (void)pthread_mutex_unlock(&self->lock);
+    self->options.failed(self->options.arg, why);
+}
+
 static void *journal_run(void *arg)
 {
     struct journal *self = arg;
     (void)pthread_setname_np(pthread_self(), "journal");
     (void)pthread_mutex_lock(&self->lock);
-    for (struct chunk *chunks = NULL; (chunks = take_chunks(self)) != NULL;) {
-        (void)pthread_mutex_unlock(&self->lock);
+    for (;;) {
         errno = 0;
-        uint64_t segments = self->segments.started;
-        enum status status = flush(self, chunks);
-        metric_add(&self->options.metrics->segments, self->segments.started - segments);
-        if (status != STATUS_OK) {
-            char why[256];
-            (void)snprintf(why, sizeof why, "cannot write the journal in %s: %s: %s",
-                           self->options.dir, status_text(status),
-                           ownership_holds(self->options.owner) ? strerror(errno)
-                                                                : "the lease is lost");
-            (void)pthread_mutex_lock(&self->lock);
-            self->failed = true;
-            (void)pthread_cond_broadcast(&self->done);
+        enum status status = wait_for_records(self);
+        struct chunk *chunks = status == STATUS_OK ? take_chunks(self) : NULL;
+        if (status == STATUS_OK && chunks == NULL) {
+            break;
+        }
+        if (status == STATUS_OK) {
             (void)pthread_mutex_unlock(&self->lock);
+            uint64_t segments = self->segments.started;
+            status = flush(self, chunks);
+            metric_add(&self->options.metrics->segments, self->segments.started - segments);
+            (void)pthread_mutex_lock(&self->lock);
+        }
+        if (status != STATUS_OK) {
             chunks_free(chunks);
-            self->options.failed(self->options.arg, why);
+            fail(self, status);
             return NULL;
         }
-        (void)pthread_mutex_lock(&self->lock);
-        uint64_t durable_lsn = 0;
-        size_t bytes = 0;
-        while (chunks != NULL) {
-            struct chunk *next = chunks->next;
-            durable_lsn = chunks->first_lsn + chunks->count - 1;
-            bytes += chunks->len - FRAME_HEADER_BYTES;
-            chunk_recycle(self, chunks);
-            chunks = next;
-        }
-        /* Release: whoever sees the number sees that the flush has happened. */
-        atomic_store_explicit(&self->durable_lsn, durable_lsn, memory_order_release);
-        atomic_fetch_sub_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);
-        (void)pthread_cond_broadcast(&self->done);
+        count_durable(self, chunks);
         (void)pthread_mutex_unlock(&self->lock);
         self->options.flushed(self->options.arg);
         (void)pthread_mutex_lock(&self->lock);
@@ -336,6 +385,7 @@ enum status journal_open(const struct journal_options *options, struct journal *
     self->options = *options;
     self->options.dir = dir;
     self->next_lsn = options->next_lsn;
+    self->noted = true; /* there is nothing in it yet */
     atomic_init(&self->durable_lsn, options->next_lsn - 1);
     (void)pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_t monotonic;

@@ -13,8 +13,10 @@
  *
  * Is that end a torn tail (the process died while writing what it had not acknowledged) or damage?
  * Each frame says what was durable when it was written: if any whole frame behind the end knew the
- * missing lsn to be durable, it is damage. What the rows have was durable as well: if the end comes
- * before it, any whole frame behind the end with changes that the rows lack says the same.
+ * missing lsn to be durable, it is damage. So that the last flush has one behind it as well, a
+ * frame without records follows when the journal has been idle for a moment. What the rows have was
+ * durable as well: if the end comes before it, any whole frame behind the end with changes that the
+ * rows lack says the same.
  */
 #pragma once
 

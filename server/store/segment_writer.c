@@ -235,6 +235,19 @@ enum status segment_writer_sync(struct segment_writer *self)
     return file->fdatasync(file->arg, self->fd) == 0 ? STATUS_OK : status_of_errno(errno);
 }
 
+enum status segment_writer_note_durable(struct segment_writer *self, uint64_t durable_lsn)
+{
+    uint8_t at[FRAME_HEADER_BYTES];
+    const struct frame frame = {.first_lsn = self->last_lsn + 1, .durable_lsn = durable_lsn};
+    frame_seal(at, &frame, self->seed);
+    enum status status = file_pwrite_all(self->options.file, self->fd, view_of(at, sizeof at),
+                                         (off_t)self->offset);
+    if (status == STATUS_OK) {
+        self->offset += sizeof at;
+    }
+    return status == STATUS_NO_SPACE ? STATUS_OK : status;
+}
+
 enum status segment_writer_restart(struct segment_writer *self, uint64_t durable_lsn)
 {
     enum status status = close_open_segment(self);

@@ -67,6 +67,12 @@ enum status segment_writer_append(struct segment_writer *self, uint8_t *at,
 /** Makes what was appended durable. A failure means that it is not, and must not be asked again. */
 enum status segment_writer_sync(struct segment_writer *self) MUST_CHECK;
 
+/** Writes a frame without records that says what is durable, so that damage to the frames before it
+ * cannot pass for a torn tail. Nothing depends on it, so it is not synced; when there is no space
+ * for it, it is left out. IO: as for appending. */
+enum status segment_writer_note_durable(struct segment_writer *self,
+                                        uint64_t durable_lsn) MUST_CHECK;
+
 /** After NO_SPACE: leaves the open segment as it is and starts a new one behind `durable_lsn`, into
  *  which everything above is to be appended again. NO_SPACE: there is still none, ask later. */
 enum status segment_writer_restart(struct segment_writer *self, uint64_t durable_lsn) MUST_CHECK;

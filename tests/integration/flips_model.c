@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "store/segment.h"
 #include "support/pattern.h"
 #include "support/require.h"
+#include "support/temp_dir.h"
 #include "support/wire.h"
 
 enum { SESSIONS = 300, TAIL_CHANGES = 60, WAIT_MS = 20000, ID_BYTES = 16, PATTERN_BYTES = 7000 };
@@ -158,6 +161,43 @@ static void wait_checkpoint(const struct server *server, const struct stat *befo
              now.st_mtim.tv_nsec == before->st_mtim.tv_nsec);
 }
 
+/* True when the frames in the epoch's last segment end with one that has no records. */
+static bool is_noted(const struct server *server, uint64_t epoch)
+{
+    char path[512];
+    char last[512] = "";
+    for (uint64_t number = 1; number == 1 || strcmp(path, last) == 0; number++) {
+        char name[SEGMENT_NAME_BYTES];
+        segment_name(name, epoch, number);
+        (void)snprintf(path, sizeof path, "%s/data/journal/%s", server->directory, name);
+        if (access(path, R_OK) == 0) {
+            memcpy(last, path, sizeof last);
+        }
+    }
+    struct buf bytes = {0};
+    struct segment_header header;
+    struct frame frame = {.count = 1};
+    temp_file_read(&bytes, last);
+    REQUIRE(segment_decode_header(buf_view(&bytes), &header) == STATUS_OK);
+    struct view rest = view_of(bytes.ptr + SEGMENT_HEADER_BYTES, bytes.len - SEGMENT_HEADER_BYTES);
+    uint64_t lsn = header.first_lsn;
+    while (frame_next(&rest, segment_seed(&header), lsn, &frame) == STATUS_OK) {
+        lsn += frame.count;
+    }
+    buf_free(&bytes);
+    return frame.count == 0;
+}
+
+/* Waits until the journal says behind the last change that it is durable. */
+static void wait_noted(const struct server *server, uint64_t epoch)
+{
+    time_t end_s = time(NULL) + WAIT_MS / 1000;
+    while (!is_noted(server, epoch)) {
+        REQUIRE(time(NULL) < end_s);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
 struct flips_model *flips_model_fill(struct server *server)
 {
     struct flips_model *self = calloc(1, sizeof *self);
@@ -186,6 +226,7 @@ struct flips_model *flips_model_fill(struct server *server)
         put_change(self, &wire, session, self->sessions[session].exists && i % 9 == 4);
         take_answers(&wire, 1);
     }
+    wait_noted(server, 3);
     end(server, &wire);
     return self;
 }
