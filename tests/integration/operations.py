@@ -15,12 +15,12 @@ import sys
 import tempfile
 import time
 import unittest
-import unittest.mock
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import native  # noqa: E402
+from fail_io import FaultyStorage  # noqa: E402
 from native import Connection  # noqa: E402
 from processes import DEADLINE_S, Satcheld, wait_until  # noqa: E402
 
@@ -34,28 +34,6 @@ def limit_file_sizes(store, size):
     """Its writes behind `size` fail, as on a full disk, until there is another limit."""
     _, most = resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE, (size, most))
-
-
-class FaultyStorage:
-    """Storage whose `call` can be made to fail, or wait (see tests/support/fail_io.c)."""
-
-    def __init__(self, store, call):
-        self.call = call
-        self.flag = os.path.join(store.directory, "fault")
-
-    def preloaded(self):
-        """For a store that is started inside `with`."""
-        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        return unittest.mock.patch.dict(os.environ, {
-            "LD_PRELOAD": OPTIONS.fail_io, "FAIL_IO_CALL": self.call, "FAIL_IO_FLAG": self.flag,
-            "ASAN_OPTIONS": sanitizer})
-
-    def fault(self):
-        with open(self.flag, "wb"):
-            pass
-
-    def recover(self):
-        os.unlink(self.flag)
 
 
 class StoreTest(unittest.TestCase):
@@ -210,7 +188,7 @@ class Health(StoreTest):
         with Connection(store.address) as conn:
             self.assertEqual(conn.set(b"a", b"b"), native.OK)
         store.kill()
-        storage = FaultyStorage(store, "pread")
+        storage = FaultyStorage(OPTIONS.fail_io, store, "pread")
         storage.fault()
         with storage.preloaded():
             store.start_loading()
@@ -233,7 +211,7 @@ class Health(StoreTest):
         with Connection(store.address) as conn:
             self.assertEqual(conn.set(b"a", b"b"), native.OK)
         store.kill()
-        storage = FaultyStorage(store, "pread")
+        storage = FaultyStorage(OPTIONS.fail_io, store, "pread")
         storage.fault()
         with storage.preloaded():
             store.start_loading()
@@ -287,7 +265,7 @@ class Storage(StoreTest):
         for call in ("pwrite", "fdatasync"):
             with self.subTest(call=call):
                 store = self.new_store("--checkpoint-interval", "1h")
-                storage = FaultyStorage(store, call)
+                storage = FaultyStorage(OPTIONS.fail_io, store, call)
                 with storage.preloaded():
                     store.start()
                 with Connection(store.address) as conn, Connection(store.address) as waiting:
@@ -308,7 +286,7 @@ class Storage(StoreTest):
         for call in ("pwrite", "fdatasync"):
             with self.subTest(call=call):
                 store = self.new_store("--checkpoint-interval", "20ms")
-                storage = FaultyStorage(store, call)
+                storage = FaultyStorage(OPTIONS.fail_io, store, call)
                 with storage.preloaded():
                     store.start()
                 churning, state = self.churn(store)
@@ -320,7 +298,7 @@ class Storage(StoreTest):
 
     def hanging(self, *options):
         store = self.new_store("--checkpoint-interval", "50ms", *options)
-        storage = FaultyStorage(store, "hang")
+        storage = FaultyStorage(OPTIONS.fail_io, store, "hang")
         with storage.preloaded():
             store.start()
         return store, storage

@@ -6,9 +6,14 @@
  *     hang                 fdatasync of a journal segment, and fstat of the data file, wait until
  *                          the file named by FAIL_IO_FLAG is gone
  *     pread                of a journal segment waits until the file named by FAIL_IO_FLAG is gone
+ *     read_row             LMDB's search for the row of a value that is not in memory waits until
+ * the file named by FAIL_IO_FLAG is gone: as long as a page of a mapped file may take that is on
+ * storage which does not answer
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,5 +96,16 @@ EXPORTED int fdatasync(int fd)
         (void)usleep(1000);
     }
     return fails("fdatasync") ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+/* Only reading one row asks for a key and its value; the server's other uses have other `op`s. */
+EXPORTED int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op)
+{
+    int (*next)(MDB_cursor *, MDB_val *, MDB_val *, MDB_cursor_op) = NULL;
+    *(void **)&next = dlsym(RTLD_NEXT, "mdb_cursor_get");
+    while (op == MDB_SET_KEY && is_named("read_row")) {
+        (void)usleep(1000);
+    }
+    return next(cursor, key, value, op);
 }
 /* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
