@@ -468,7 +468,9 @@ enum status lease_close(struct lease *self, bool released)
         (void)pthread_join(self->thread, NULL);
     }
     enum status status = STATUS_OK;
-    if (released && self->phase == PHASE_OWNED) {
+    if (released && self->phase == PHASE_OWNED && !holds(self)) {
+        status = STATUS_LOCKED; /* the record may be somebody else's by now */
+    } else if (released && self->phase == PHASE_OWNED) {
         self->record.is_released = true;
         self->record.epoch = self->epoch != 0 ? self->epoch : self->record.epoch;
         status = write_record(self);

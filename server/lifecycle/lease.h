@@ -93,7 +93,8 @@ void lease_describe_owner(struct lease *self, char *out, size_t out_bytes);
 
 /**
  * Ends the thread and gives the lock up. `released`: everything is in the data file and nothing is
- * under way, which the record then says, durably. Returns what writing that returned; the lease is
- * freed in any case. NULL is fine. Blocks on the storage.
+ * under way, which the record then says, durably. Returns what writing that returned; LOCKED: the
+ * clock has run out, so nothing was written. The lease is freed in any case. NULL is fine. Blocks
+ * on the storage.
  */
 enum status lease_close(struct lease *self, bool released);
