@@ -34,7 +34,7 @@ static int64_t now_ns(clockid_t clock)
 static int64_t new_value(struct client *self)
 {
     int64_t value = (int64_t)self->number << 32 | ++self->last_value;
-    return one_in(self, 10) || self->padding_most > 0 ? HISTORY_TEXT_LEAST + value : value;
+    return one_in(self, 10) || self->run.padding_most > 0 ? HISTORY_TEXT_LEAST + value : value;
 }
 
 static void pick_content(struct client *self, struct history_op *op)
@@ -98,7 +98,10 @@ static void pick_condition(struct client *self, struct history_op *op)
 static struct history_op pick(struct client *self)
 {
     uint32_t sessions = stage_sessions(self->stage);
-    uint32_t back = one_in(self, 16) ? below(self, 64) : below(self, STAGE_WINDOW);
+    /* Half of all go to the same one, and a few to one that may be in the data file only by now. */
+    uint32_t back = one_in(self, 16)  ? below(self, 64)
+                    : one_in(self, 2) ? 0
+                                      : below(self, STAGE_WINDOW);
     struct history_op op = {.session = sessions - 1 - (back < sessions ? back : 0)};
     unsigned choice = below(self, 100);
     if (choice < 30) {
@@ -127,7 +130,7 @@ static struct history_op pick(struct client *self)
     if (op.op != SATCHEL_OP_GET) {
         pick_condition(self, &op);
     }
-    op.fast = below(self, 64) < self->fast_in_64;
+    op.fast = below(self, 64) < self->run.fast_in_64;
     return op;
 }
 
@@ -138,7 +141,7 @@ static void put(struct client *self, const struct history_op *op, uint64_t reque
     char id[48];
     char owner[16];
     struct buf content = {0};
-    (void)snprintf(id, sizeof id, "h%" PRIu64 "-%" PRIu32, self->stage->generation, op->session);
+    (void)snprintf(id, sizeof id, "h%" PRIu64 "-%" PRIu32, self->stage->round, op->session);
     (void)snprintf(owner, sizeof owner, "%" PRIu32, op->owner);
     struct command cmd = {
         .op = op->op,
@@ -154,7 +157,7 @@ static void put(struct client *self, const struct history_op *op, uint64_t reque
         .kind = op->content.kind,
         .id = view_str(id),
     };
-    unsigned padding = self->padding_most == 0 ? 0 : below(self, self->padding_most);
+    unsigned padding = self->run.padding_most == 0 ? 0 : below(self, self->run.padding_most);
     if (op->op == SATCHEL_OP_SET) {
         history_content_encode(&op->content, padding, &content);
         cmd.content = buf_view(&content);
@@ -237,6 +240,7 @@ static bool run_batch(struct client *self, struct history_op *ops, unsigned coun
     int64_t invoke_ms = now_ns(CLOCK_REALTIME) / 1000000;
     for (unsigned i = 0; i < count; i++) {
         ops[i].client = self->number;
+        ops[i].run = self->run.number;
         ops[i].invoke_ns = invoke_ns;
         ops[i].invoke_ms = invoke_ms;
         ops[i].return_ns = HISTORY_NEVER;
@@ -267,15 +271,14 @@ static bool run_batch(struct client *self, struct history_op *ops, unsigned coun
 }
 
 /* Looks at this client's share of the sessions below `to`. */
-static bool look(struct client *self, uint16_t run, uint32_t from, uint32_t to)
+static bool look(struct client *self, uint32_t from, uint32_t to)
 {
     struct history_op ops[CLIENT_LOOKS_MAX];
     unsigned count = 0;
     bool whole = true;
     for (uint32_t session = from; session < to && whole; session++) {
         if (session % self->stage->client_count == self->number) {
-            ops[count++] = (struct history_op){
-                .op = SATCHEL_OP_GET, .session = session, .run = run};
+            ops[count++] = (struct history_op){.op = SATCHEL_OP_GET, .session = session};
         }
         if (count == CLIENT_LOOKS_MAX || (count > 0 && session + 1 == to)) {
             whole = run_batch(self, ops, count);
@@ -285,16 +288,15 @@ static bool look(struct client *self, uint16_t run, uint32_t from, uint32_t to)
     return whole && (count == 0 || run_batch(self, ops, count));
 }
 
-static void take_part(struct client *self, const struct stage_run *run)
+static void take_part(struct client *self)
 {
-    uint32_t from = run->closing ? 0 : run->look_from;
-    bool whole = look(self, run->run, from, stage_sessions(self->stage));
-    while (whole && !run->closing) {
+    uint32_t from = self->run.closing ? 0 : self->run.look_from;
+    bool whole = look(self, from, stage_sessions(self->stage));
+    while (whole && !self->run.closing) {
         struct history_op ops[CLIENT_BATCH_MAX];
         unsigned count = 1 + below(self, CLIENT_BATCH_MAX);
         for (unsigned i = 0; i < count; i++) {
             ops[i] = pick(self);
-            ops[i].run = run->run;
         }
         /* Relaxed: about so many. */
         atomic_fetch_add_explicit(&self->stage->ops, count, memory_order_relaxed);
@@ -305,15 +307,14 @@ static void take_part(struct client *self, const struct stage_run *run)
 static void *run_client(void *arg)
 {
     struct client *self = arg;
-    struct stage_run run = {0};
-    for (uint16_t least = 0; !run.closing;) {
-        stage_wait_run(self->stage, least, &run);
-        least = run.run + 1;
-        while (!wire_open(&self->wire, run.address) && stage_is_serving(self->stage, run.run)) {
+    for (uint16_t least = 0; !self->run.closing && stage_wait_run(self->stage, least, &self->run);
+         least = self->run.number + 1) {
+        while (!wire_open(&self->wire, self->run.address) &&
+               stage_is_serving(self->stage, self->run.number)) {
             (void)nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
         }
         if (self->wire.fd >= 0) {
-            take_part(self, &run);
+            take_part(self);
         }
         wire_close(&self->wire);
     }

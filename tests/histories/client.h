@@ -18,8 +18,7 @@ struct client {
     struct stage *stage; /* borrowed */
     uint16_t number;
     uint64_t random;
-    uint64_t fast_in_64;   /* how many of 64 changes are acknowledged from memory */
-    unsigned padding_most; /* of texts */
+    struct stage_run run; /* that it takes part in */
     struct wire wire;
     struct history history; /* owned; the main thread's after the end */
     uint64_t wrong;         /* answers that no server may give */
@@ -27,7 +26,7 @@ struct client {
     uint64_t known[CLIENT_KNOWN]; /* by session: a version that was seen, for conditions */
 };
 
-/** Starts it. The members above `wire` are set. */
+/** Starts it. The members above `run` are set. */
 void client_start(struct client *self);
 
 /** Waits until it has ended. */

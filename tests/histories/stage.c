@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <time.h>
 
-void stage_init(struct stage *self, uint64_t generation, unsigned client_count,
-                unsigned ops_a_session)
+void stage_init(struct stage *self, uint64_t round, unsigned client_count, unsigned ops_a_session)
 {
     *self = (struct stage){
-        .generation = generation, .client_count = client_count, .ops_a_session = ops_a_session};
+        .round = round, .client_count = client_count, .ops_a_session = ops_a_session};
     (void)pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_t monotonic;
     (void)pthread_condattr_init(&monotonic);
@@ -32,31 +30,21 @@ uint32_t stage_sessions(const struct stage *self)
     return (uint32_t)(ops / self->ops_a_session) + STAGE_WINDOW;
 }
 
-void stage_begin_run(struct stage *self, const char *address, pid_t pid, unsigned answers,
-                     bool kills, bool closing)
+void stage_begin_run(struct stage *self, const struct stage_run *run, unsigned answers, pid_t pid)
 {
     (void)pthread_mutex_lock(&self->lock);
-    (void)snprintf(self->address, sizeof self->address, "%s", address);
+    uint16_t number = self->run.number;
+    self->run = *run;
+    self->run.number = number;
     /* What the run before worked on, and may have lost. */
-    self->look_from = self->run_began_at < STAGE_WINDOW ? 0 : self->run_began_at - STAGE_WINDOW;
-    self->run_began_at = stage_sessions(self);
+    self->run.look_from = self->began_at < STAGE_WINDOW ? 0 : self->began_at - STAGE_WINDOW;
+    self->began_at = stage_sessions(self);
     self->serving = true;
-    self->closing = closing;
     self->due = false;
     self->pid = pid;
-    self->kills = kills;
     self->was_killed = false;
     atomic_store_explicit(&self->answers_left, answers, memory_order_relaxed);
     (void)pthread_cond_broadcast(&self->changed);
-    (void)pthread_mutex_unlock(&self->lock);
-}
-
-void stage_end_run(struct stage *self)
-{
-    (void)pthread_mutex_lock(&self->lock);
-    self->serving = false;
-    self->pid = 0;
-    self->run++;
     (void)pthread_mutex_unlock(&self->lock);
 }
 
@@ -73,19 +61,38 @@ bool stage_wait_due(struct stage *self, unsigned wait_ms)
     (void)pthread_mutex_lock(&self->lock);
     while (!self->due && pthread_cond_timedwait(&self->changed, &self->lock, &until) != ETIMEDOUT) {
     }
-    bool due = self->due;
-    self->pid = 0; /* from now on the process may be waited for, and its number be another's */
+    self->pid = 0; /* the process may be waited for now, and its number become another's */
+    bool was_killed = self->was_killed;
     (void)pthread_mutex_unlock(&self->lock);
-    return due;
+    return was_killed;
+}
+
+uint16_t stage_end_run(struct stage *self)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->serving = false;
+    uint16_t ended = self->run.number++;
+    (void)pthread_mutex_unlock(&self->lock);
+    return ended;
+}
+
+void stage_give_up(struct stage *self)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->serving = false;
+    self->given_up = true;
+    (void)pthread_cond_broadcast(&self->changed);
+    (void)pthread_mutex_unlock(&self->lock);
 }
 
 void stage_count_answer(struct stage *self)
 {
+    /* Relaxed: only counted with. */
     if (atomic_fetch_sub_explicit(&self->answers_left, 1, memory_order_relaxed) != 1) {
         return;
     }
     (void)pthread_mutex_lock(&self->lock);
-    if (self->kills && self->pid != 0) {
+    if (self->pid != 0) {
         (void)kill(self->pid, SIGKILL);
         self->was_killed = true;
     }
@@ -94,23 +101,22 @@ void stage_count_answer(struct stage *self)
     (void)pthread_mutex_unlock(&self->lock);
 }
 
-void stage_wait_run(struct stage *self, uint16_t least, struct stage_run *out)
+bool stage_wait_run(struct stage *self, uint16_t least, struct stage_run *out)
 {
     (void)pthread_mutex_lock(&self->lock);
-    while (!self->serving || self->run < least) {
+    while (!self->given_up && (!self->serving || self->run.number < least)) {
         (void)pthread_cond_wait(&self->changed, &self->lock);
     }
-    out->run = self->run;
-    out->closing = self->closing;
-    out->look_from = self->look_from;
-    (void)snprintf(out->address, sizeof out->address, "%s", self->address);
+    *out = self->run;
+    bool given_up = self->given_up;
     (void)pthread_mutex_unlock(&self->lock);
+    return !given_up;
 }
 
-bool stage_is_serving(struct stage *self, uint16_t run)
+bool stage_is_serving(struct stage *self, uint16_t number)
 {
     (void)pthread_mutex_lock(&self->lock);
-    bool serving = self->serving && self->run == run;
+    bool serving = self->serving && self->run.number == number;
     (void)pthread_mutex_unlock(&self->lock);
     return serving;
 }

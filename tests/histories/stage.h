@@ -1,6 +1,6 @@
 /*
- * What the clients of one generation share: which process serves, since which run, and how far the
- * window of sessions in use has moved. The main thread writes, clients read.
+ * What the clients of one round share: which process serves, in which run, and how far the window
+ * of sessions in use has moved. The main thread begins and ends runs, clients take part.
  */
 #pragma once
 
@@ -10,65 +10,63 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum {
-    STAGE_WINDOW = 6, /* sessions in use at the same time: few, so that clients meet */
-    STAGE_RUNS_MAX = 32,
+enum { STAGE_WINDOW = 6 }; /* sessions in use at the same time: few, so that clients meet */
+
+/* What a client needs to know to take part in a run. */
+struct stage_run {
+    uint16_t number;
+    bool closing;          /* the last one: clients look at every session, and end */
+    char address[64];      /* of the process that serves */
+    uint32_t look_from;    /* sessions from here on are looked at first */
+    unsigned fast_in_64;   /* so many of 64 operations are acknowledged from memory */
+    unsigned padding_most; /* of texts, in bytes */
 };
 
 struct stage {
-    uint64_t generation;    /* part of each session's id */
+    uint64_t round;         /* part of each session's id */
     unsigned ops_a_session; /* about so many operations go to a session */
     unsigned client_count;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    uint16_t run;
-    bool serving; /* the process of this run can be asked */
-    bool closing; /* the last run: clients look at every session, and end */
-    bool due;     /* the run has had its answers */
-    char address[64];
-    uint32_t look_from;    /* sessions from here on are looked at when the run begins */
-    uint32_t run_began_at; /* how many sessions had been in use */
-    pid_t pid;             /* of the process that serves */
-    bool kills;            /* whoever counts the last answer kills it at once */
-    bool was_killed;       /* by a client */
+    struct stage_run run; /* the present one; its number also between runs: of the next one */
+    bool serving;         /* its process can be asked */
+    bool due;             /* it has had its answers */
+    uint32_t began_at;    /* how many sessions were in use when it began */
+    pid_t pid;            /* whom to kill when it is due; 0: nobody */
+    bool given_up;        /* there will be no other run */
+    bool was_killed;      /* by a client */
 
     _Atomic uint64_t ops;         /* begun */
     _Atomic int64_t answers_left; /* until the run is due */
 };
 
-void stage_init(struct stage *self, uint64_t generation, unsigned client_count,
-                unsigned ops_a_session);
+void stage_init(struct stage *self, uint64_t round, unsigned client_count, unsigned ops_a_session);
 void stage_close(struct stage *self);
 
 /** How many sessions have been in use so far: those below. Any thread. */
 uint32_t stage_sessions(const struct stage *self);
 
-/** Main thread: the process at `address` serves from now on, as the next run (the first: run 0). It
- *  is due after so many answers. */
-void stage_begin_run(struct stage *self, const char *address, pid_t pid, unsigned answers,
-                     bool kills, bool closing);
+/** Main thread: a run begins, as `run` says, whose number and look_from are filled in. It is due
+ * after so many answers; then the client who counts the last one kills the process `pid` at once,
+ *  unless that is 0. */
+void stage_begin_run(struct stage *self, const struct stage_run *run, unsigned answers, pid_t pid);
 
-/** Main thread: the process of this run is not to be asked any more. */
-void stage_end_run(struct stage *self);
-
-/** Main thread: waits until the run is due, or `wait_ms` are over; true when it is due. From then
- *  on no client kills its process. */
+/** Main thread: waits until the run is due, or `wait_ms` are over. From then on no client kills.
+ * True: one did. */
 bool stage_wait_due(struct stage *self, unsigned wait_ms);
+
+/** Main thread: the process of this run is gone. Returns the run's number. */
+uint16_t stage_end_run(struct stage *self);
 
 /** A client's answer has come. */
 void stage_count_answer(struct stage *self);
 
-/* What a client needs to know to take part in a run. */
-struct stage_run {
-    uint16_t run;
-    bool closing;
-    char address[64];
-    uint32_t look_from;
-};
+/** Main thread: there will be no other run. */
+void stage_give_up(struct stage *self);
 
-/** A client waits for a process to ask, whose run is `least` or a later one. */
-void stage_wait_run(struct stage *self, uint16_t least, struct stage_run *out);
+/** A client waits for the run `least` or a later one; false: there is none. */
+bool stage_wait_run(struct stage *self, uint16_t least, struct stage_run *out);
 
 /** True while this run's process can be asked. */
-bool stage_is_serving(struct stage *self, uint16_t run);
+bool stage_is_serving(struct stage *self, uint16_t number);

@@ -28,6 +28,7 @@ struct place {
     size_t done_count;         /* answered ones of this run */
     size_t durable_left;       /* answered ones of this run that a crash cannot undo, and which have
                                   no moment yet */
+    bool is_unseen; /* the last step was an unanswered operation: nobody saw what it made */
     struct session_model now;
     bool is_lost;                /* from here on nothing of this run reached the storage … */
     struct session_model stored; /* … which has this */
@@ -72,8 +73,8 @@ static void grow_seen(struct search *self)
     self->seen_cap = cap;
 }
 
-/* Two configurations of the same 64 bits would make one of them go untried: of two million, once in
- * ten million histories. */
+/* Two configurations of the same 64 bits would make one of them go untried: of half a million, once
+ * in a hundred million histories. */
 static uint64_t hash_of(const struct place *place)
 {
     struct {
@@ -81,7 +82,8 @@ static uint64_t hash_of(const struct place *place)
         uint64_t done[OPEN_WORDS];
         struct session_model_key now;
         struct session_model_key stored;
-    } all = {.head = {place->run, place->first, place->unknown_done, place->is_lost, 0}};
+    } all = {
+        .head = {place->run, place->first, place->unknown_done, place->is_lost, place->is_unseen}};
     memcpy(all.done, place->done, sizeof all.done);
     session_model_key(&place->now, &all.now);
     if (place->is_lost) {
@@ -150,6 +152,7 @@ static struct place after_answered(const struct place *from, const struct run *r
     to.done_count++;
     to.durable_left -= run->answered[index]->fast ? 0 : 1;
     to.now = *state;
+    to.is_unseen = false;
     close_up(&to);
     return to;
 }
@@ -266,12 +269,21 @@ static bool try_answered(struct search *self, const struct place *place, int64_t
     return false;
 }
 
+/* True when the session is then the same, whatever it was before. */
+static bool overwrites(const struct history_op *op)
+{
+    return op->op == SATCHEL_OP_SET && op->condition == CONDITION_NONE && !op->keep_ttl;
+}
+
+/* Unanswered operations that may have happened next. Not tried, because fewer of them explain as
+ * much: one that changes nothing, and one that overwrites what another made and nobody saw. */
 static void try_unknown(struct search *self, const struct place *place, int64_t until_ns)
 {
     const struct run *run = &self->runs[place->run];
     for (size_t i = 0; i < run->unknown_count; i++) {
         const struct history_op *op = run->unknown[i];
-        if ((place->unknown_done >> i & 1) != 0 || op->invoke_ns > until_ns) {
+        if ((place->unknown_done >> i & 1) != 0 || op->invoke_ns > until_ns ||
+            (place->is_unseen && overwrites(op))) {
             continue;
         }
         struct session_model next[SESSION_MODEL_NEXT_MAX];
@@ -280,8 +292,11 @@ static void try_unknown(struct search *self, const struct place *place, int64_t 
         for (unsigned n = 0; n < count; n++) {
             struct place to = *place;
             to.unknown_done |= UINT64_C(1) << i;
+            to.is_unseen = true;
             to.now = next[n];
-            push(self, &to);
+            if (!is_same(&to.now, &place->now)) {
+                push(self, &to);
+            }
         }
     }
 }
@@ -297,6 +312,7 @@ static void expand(struct search *self, const struct place *place)
     if (!is_over && !place->is_lost && place->durable_left == 0) {
         struct place to = *place;
         to.is_lost = true;
+        to.is_unseen = false; /* what was made is what is stored */
         to.stored = place->now;
         push(self, &to);
     }

@@ -37,7 +37,7 @@ enum linearizable_verdict {
 enum {
     LINEARIZABLE_OPEN_MAX = 512,   /* answered operations at the same time */
     LINEARIZABLE_UNKNOWN_MAX = 64, /* unanswered operations in one run */
-    LINEARIZABLE_STATES_MAX = 2000000,
+    LINEARIZABLE_STATES_MAX = 500000,
 };
 
 /* Where the search got furthest. Members are valid while the history is. */
