@@ -28,9 +28,10 @@ FILE_GROWTH_MAX = 1.3
 MEMORY_GROWTH_MAX = 1.2
 STAYING = 1000  # sessions of the load that somebody reads
 COUNT_ERROR = 0.03  # for requests on the way
-# Of a GET beside the load, against the same load on sessions that never expire. Two cores are
-# shared by the store, its load and other tests, so short waits have many reasons.
-P99_MS_MAX, P999_MS_MAX, LONGEST_MS_MAX = 12, 50, 250
+# Of a GET beside the load. Two cores are shared by the store, its load and other tests, so waits
+# have many reasons: more than this is allowed where the same load without expiry, or the machine
+# alone, makes somebody wait, too.
+TIMES_MS_MAX = (12, 50, 250)  # p99, p99.9, longest
 NOISE_FACTOR = 3
 USUAL_S = 9
 DEADLINE_S = 60
@@ -56,17 +57,21 @@ class Expiry(unittest.TestCase):
         self.addCleanup(load.kill)
         return load
 
-    def times_ms(self, load, lines):
-        """What the load says at its end: p99, p99.9 and the longest time of an answer."""
+    def finish(self, load, lines):
+        """Prints what the load says at its end. Returns p99, p99.9 and longest of the answers'
+        times, and of how late the reader was woken, which is the machine's doing."""
         self.assertEqual(load.wait(DEADLINE_S), 0)
-        print("  " + lines[-1])
-        return [float(ms) for ms in re.findall(r"(?:p99|p99.9|longest) ([\d.]+) ms", lines[-1])]
+        for line in lines:
+            print("  " + line)
+        late, times = [[float(ms) for ms in re.findall(r"(?:p99|p99.9|longest) ([\d.]+) ms", line)]
+                       for line in lines[-2:]]
+        return times, late
 
     def times_without_expiry(self):
         """Beside the same load when nothing expires."""
         with Satcheld(OPTIONS.satcheld) as store:
             load = self.load(store, USUAL_S, USUAL_S // 3, "--immortal", "1")
-            return self.times_ms(load, load.stdout.read().splitlines())
+            return self.finish(load, self.follow(None, load)[2])[0]
 
     def measure(self, store):
         """What the store is like now."""
@@ -78,7 +83,8 @@ class Expiry(unittest.TestCase):
         return row
 
     def follow(self, store, load):
-        """Measures once a second; returns the rows, the states of the model, and the last lines."""
+        """Measures the store, if there is one, once a second. Returns the rows, the states of the
+        model, and the last lines."""
         rows, states, lines = [], [], []
         for line in load.stdout:
             model = re.match(r"at (\d+) live (\d+) recent (\d+) created (\d+)", line)
@@ -86,7 +92,7 @@ class Expiry(unittest.TestCase):
                 lines.append(line.rstrip())
                 continue
             states.append(State(*map(int, model.groups())))
-            if not rows or states[-1].at_ms > rows[-1].till_ms + 1000:
+            if store and (not rows or states[-1].at_ms > rows[-1].till_ms + 1000):
                 rows.append(self.measure(store))
                 if OPTIONS.verbose:
                     print(f"  {line.rstrip()}: sessions {rows[-1].sessions:.0f}, file "
@@ -110,8 +116,7 @@ class Expiry(unittest.TestCase):
         store = self.enterContext(Satcheld(OPTIONS.satcheld))
         load = self.load(store, self.seconds, self.warm_up)
         rows, states, lines = self.follow(store, load)
-        times = self.times_ms(load, lines)
-        print("  " + lines[-2])
+        times, late = self.finish(load, lines)
         for row in rows:
             self.compare_count(row, states)
         steady_ms = states[0].at_ms + self.warm_up * 1000
@@ -132,9 +137,8 @@ class Expiry(unittest.TestCase):
         if OPTIONS.sanitized:
             return  # there time and memory say nothing
         self.assertLess(max(memory), MEMORY_GROWTH_MAX * memory[0])
-        for time_ms, usual_ms, max_ms in zip(times, usual, (P99_MS_MAX, P999_MS_MAX,
-                                                           LONGEST_MS_MAX)):
-            self.assertLess(time_ms, max(max_ms, NOISE_FACTOR * usual_ms))
+        for time_ms, max_ms, usual_ms, late_ms in zip(times, TIMES_MS_MAX, usual, late):
+            self.assertLess(time_ms, max(max_ms, NOISE_FACTOR * max(usual_ms, late_ms)))
 
 
 if __name__ == "__main__":
