@@ -92,7 +92,8 @@ static struct rows_reader *take_reader(struct loader *self, struct rows *rows)
     }
     (void)pthread_mutex_lock(&self->lock);
     self->user_status = status == STATUS_OK ? self->user_status : status;
-    self->users++;
+    /* They may have changed meanwhile: then this was no step to where loader_use() waits for us. */
+    self->users += rows == self->rows;
     (void)pthread_cond_signal(&self->moved);
     return reader;
 }
