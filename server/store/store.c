@@ -167,7 +167,11 @@ static void *keeper_run(void *arg)
     while (serving) {
         serving = wait_for_work(self);
         status = checkpoint_if_changed(self, why, sizeof why); /* also the final one */
-        serving = serving && goes_on(self, status, why);
+        bool fine = goes_on(self, status, why);
+        if (!serving && fine && !self->must_renew) {
+            status = STATUS_OK; /* what the final one had no space for is in the journal */
+        }
+        serving = serving && fine;
     }
     if (status == STATUS_END) { /* closed before there was a data file to write to */
         status = STATUS_AGAIN;
@@ -292,6 +296,9 @@ enum status store_close(struct store *self)
     }
     if (self->journal != NULL) {
         enum status closed = journal_close(self->journal);
+        if (closed != STATUS_OK) {
+            store_fail(self, "cannot close the journal");
+        }
         status = status == STATUS_OK ? closed : status;
     }
     store_free(self);
