@@ -247,10 +247,8 @@ static bool try_answered(struct search *self, const struct place *place, int64_t
             break;
         }
         struct session_model next[SESSION_MODEL_NEXT_MAX];
-        const char *why = "what the crash undoes was acknowledged";
-        unsigned count = place->is_lost && !op->fast
-                             ? 0
-                             : session_model_step(&place->now, op, next, &why);
+        const char *why = NULL;
+        unsigned count = session_model_step(&place->now, op, next, &why);
         bool only_looks = count == 1 && is_same(&next[0], &place->now);
         if (only_looks) {
             self->depth = before;

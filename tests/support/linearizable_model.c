@@ -128,7 +128,7 @@ static enum verdict condition_holds(const struct way *self)
         return NO;
     }
     if (self->now.version == 0) {
-        return op->condition_version > self->now.above ? MAYBE : NO;
+        return MAYBE;
     }
     return op->condition_version == self->now.version ? YES : NO;
 }
