@@ -68,7 +68,8 @@ enum status data_files_tidy(const char *dir, uint64_t keep, const struct file_op
          errno = 0) {
         uint64_t whole = epoch_of_name(item->d_name, true);
         uint64_t unfinished = epoch_of_name(item->d_name, false);
-        if ((whole == 0 || whole == keep) && unfinished == 0) {
+        bool is_old = (whole != 0 && whole < keep) || (unfinished != 0 && unfinished <= keep);
+        if (!is_old) {
             continue;
         }
         char *path = data_file_path(dir, whole != 0 ? whole : unfinished, whole != 0);

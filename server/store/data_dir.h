@@ -28,6 +28,7 @@ enum status data_file_find(const char *dir, const char *journal_dir, const struc
 /** "dir/data-<epoch>.mdb", or with ".new" behind it; the caller frees it. NULL: out of memory. */
 char *data_file_path(const char *dir, uint64_t epoch, bool is_whole);
 
-/** Removes every data file but the one of epoch `keep`, and those that were never finished. IO:
- *  errno is set. */
+/** Removes the data files of epochs before `keep`, and those up to it that were never finished.
+ * What is later is not touched: an owner that was replaced and does not know it must not remove its
+ * successor's. IO: errno is set. */
 enum status data_files_tidy(const char *dir, uint64_t keep, const struct file_ops *file) MUST_CHECK;
