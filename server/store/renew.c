@@ -138,7 +138,10 @@ static enum status open_fresh(struct store *store, const char *path, struct rows
 static enum status publish(const struct store *store, const char *from, const char *to)
 {
     const struct file_ops *file = store->deps.file;
-    if (!ownership_holds(&store->deps.owner) || file->rename(file->arg, from, to) != 0) {
+    if (!ownership_holds(&store->deps.owner)) {
+        return STATUS_LOCKED; /* somebody else may own the directory by now */
+    }
+    if (file->rename(file->arg, from, to) != 0) {
         return status_of_errno(errno);
     }
     return file_sync_dir(file, store->options.data_dir);
@@ -176,10 +179,15 @@ enum status store_renew(struct store *store, char *errmsg, size_t errmsg_bytes)
         if (status == STATUS_OK) {
             status = switch_over(store, self.fresh);
         } else {
+            int error = errno;
             rows_close(self.fresh);
+            errno = error;
         }
         (void)snprintf(errmsg, errmsg_bytes, "cannot write the new data file %s: %s: %s", path,
                        status_text(status), strerror(errno));
+    }
+    if (status == STATUS_NO_SPACE) { /* what it takes may be just what the journal lacks */
+        (void)store->deps.file->unlink(store->deps.file->arg, unfinished);
     }
     free(unfinished);
     free(path);
