@@ -5,9 +5,12 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A disk in memory that answers each call as its script says. */
@@ -176,6 +179,62 @@ Test(file, a_lock_keeps_other_processes_out_until_the_file_is_closed)
         }
     }
     cr_assert(eq(int, unlink(path), 0));
+}
+
+/* Another process has the lock, and gives it up after `ms`; below 0: only when it is killed. */
+static pid_t hold_lock(const char *path, int ms)
+{
+    int ready[2];
+    char byte;
+    cr_assert(eq(int, pipe(ready), 0));
+    pid_t child = fork();
+    cr_assert(ge(int, child, 0));
+    if (child == 0) {
+        const struct file_ops *ops = &file_ops_system;
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int fd = ops->open(ops->arg, path, O_RDWR, 0);
+        if (ops->lock(ops->arg, fd) != 0 || write(ready[1], "r", 1) != 1) {
+            _exit(1);
+        }
+        if (ms < 0) {
+            (void)pause();
+        }
+        const struct timespec delay = {.tv_nsec = ms * 1000000L};
+        (void)nanosleep(&delay, NULL);
+        _exit(0);
+    }
+    (void)close(ready[1]);
+    cr_assert(eq(int, (int)read(ready[0], &byte, 1), 1));
+    (void)close(ready[0]);
+    return child;
+}
+
+Test(file, a_lock_is_waited_for_as_long_as_it_says)
+{
+    static const struct {
+        int held_ms; /* below 0: for ever */
+        uint64_t wait_ms;
+        enum status status;
+    } cases[] = {{-1, 0, STATUS_LOCKED}, {-1, 100, STATUS_LOCKED}, {200, 30000, STATUS_OK}};
+    const struct file_ops *ops = &file_ops_system;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[] = "/tmp/satchel-lock-XXXXXX";
+        int wait_status;
+        int fd = mkstemp(path);
+        cr_assert(ge(int, fd, 0));
+        pid_t child = hold_lock(path, cases[i].held_ms);
+        cr_assert(eq(int, file_lock(ops, fd, cases[i].wait_ms), cases[i].status), "case %zu", i);
+        if (cases[i].held_ms < 0) {
+            cr_assert(eq(int, kill(child, SIGKILL), 0));
+        }
+        cr_assert(eq(int, waitpid(child, &wait_status, 0), child));
+        cr_assert(eq(int, file_lock(ops, fd, 0), STATUS_OK));
+        cr_assert(eq(int, close(fd), 0));
+        cr_assert(eq(int, unlink(path), 0));
+    }
+    errno = 0;
+    cr_assert(eq(int, file_lock(ops, -1, 30000), STATUS_IO)); /* waiting does not cure that */
+    cr_assert(eq(int, errno, EBADF));
 }
 
 /* file_sync_dir() with calls that fail in turn. */
