@@ -33,7 +33,8 @@ BEFORE_CUT_S, BEFORE_HEAL_S, SECOND_LOAD_S = 2.0, 5.0, 2.0  # at most
 
 
 class Reader:
-    """Reads one session all the time, and remembers when it was answered last."""
+    """Reads one session all the time, and remembers when it was answered last. Nobody changes this
+    session: a read waits for a change that is not durable."""
 
     def __init__(self, store):
         self.address = store.address
@@ -45,9 +46,10 @@ class Reader:
     def _read(self):
         try:
             with native.Connection(self.address, deadline_s=WAIT_S) as connection:
-                get = native.tag(native.ID, b"update-00000000")
+                assert connection.set(b"read", b"only") == native.OK
+                get = native.tag(native.ID, b"read")
                 while (reply := connection.ask(native.GET, get)) is not None:
-                    if reply.status in (native.OK, native.NOT_FOUND):
+                    if reply.status == native.OK:
                         self.answered_ms = now_ms()
                         self.count += 1
                     time.sleep(0.02)
