@@ -117,12 +117,15 @@ static void prepare_data(const struct test *self, enum start start)
 {
     char from[PATH_BYTES];
     char log[PATH_BYTES];
+    char report[PATH_BYTES];
     start_path(self, start, from);
     if (access(self->data, F_OK) == 0) {
         temp_dir_remove(self->data);
     }
     path_of(self, "log", log);
+    path_of(self, "report", report);
     (void)unlink(log);
+    (void)unlink(report);
     if (start != EMPTY) {
         copy_data(from, self->data);
     }
@@ -299,8 +302,11 @@ static bool judge_end(struct test *self, const struct run *run, int code, bool s
     if (code == EXIT_STOPPED) {
         return (served && failed + refused == 0) || fail(self, run, "ended with", text);
     }
-    if (!self->plan->happened || code != (served ? EXIT_STORAGE : EXIT_START) ||
-        failed + refused != 1) {
+    /* Between recovery and the line that says so it serves already. */
+    bool fits = served ? code == EXIT_STORAGE
+                       : code == EXIT_START ||
+                             (code == EXIT_STORAGE && log_lines(self, "recovered") != 0);
+    if (!self->plan->happened || !fits || failed + refused != 1) {
         return fail(self, run, "ended with", text);
     }
     return !served || !is_full(self->plan) || fail(self, run, "a want of space ended it", text);
@@ -344,6 +350,13 @@ static bool live_afterwards(struct test *self, const struct run *run, struct lif
     server_launch(&server);
     bool ok = (server_wait_serving(&server) || fail(self, run, "afterwards", "no start")) &&
               (life_verify(life, server.address) || fail(self, run, "afterwards", life->why));
+    int how = 0;
+    if (server.pid != 0 && waitpid(server.pid, &how, WNOHANG) == server.pid) {
+        server.pid = 0;
+        (void)snprintf(text, sizeof text, "%s %d", WIFSIGNALED(how) ? "signal" : "exit code",
+                       WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+        return fail(self, run, "afterwards it died", text);
+    }
     server_kill(&server);
     return ok;
 }

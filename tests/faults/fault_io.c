@@ -98,8 +98,9 @@ static const struct fault faults[FAULT_KIND_COUNT][FAULTS_MAX + 1] = {
 
 static struct fault_plan *plan; /* NULL: no plan, nothing is counted */
 static _Atomic bool is_ours[FDS_MAX];
-static _Atomic bool is_over;     /* _exit() was called */
-static _Atomic int64_t until_ns; /* FAULT_A_WHILE, once it happened */
+static _Atomic bool is_synchronous[FDS_MAX]; /* O_DSYNC, O_SYNC: a write is a sync as well */
+static _Atomic bool is_over;                 /* _exit() was called */
+static _Atomic int64_t until_ns;             /* FAULT_A_WHILE, once it happened */
 
 /* The C library's own function of that name. */
 static void *real(const char *name)
@@ -291,6 +292,9 @@ EXPORTED int open(const char *path, int flags, ...)
     }
     int fd = REAL(open)(path, flags, mode);
     own_fd(fd, true);
+    if (fd >= 0) {
+        atomic_store_explicit(&is_synchronous[fd], (flags & O_DSYNC) != 0, memory_order_relaxed);
+    }
     return fd;
 }
 
@@ -322,6 +326,14 @@ EXPORTED ssize_t read(int fd, void *out, size_t len)
     return part < 0 ? -1 : (ssize_t)syscall(SYS_read, fd, out, (size_t)part);
 }
 
+/* Before a write that is not durable by itself. */
+static void remember(int fd, off_t offset, size_t len)
+{
+    if (is_our_fd(fd) && !atomic_load_explicit(&is_synchronous[fd], memory_order_relaxed)) {
+        unsynced_remember(fd, offset, len);
+    }
+}
+
 /* LMDB's two meta pages. They are there from the first commit on. */
 static bool is_meta(int fd, off_t offset)
 {
@@ -330,16 +342,15 @@ static bool is_meta(int fd, off_t offset)
         return false;
     }
     path_of_fd(fd, path, sizeof path);
-    size_t len = strlen(path);
-    return len > 4 && strcmp(path + len - 4, ".mdb") == 0;
+    return strstr(path, ".mdb") != NULL;
 }
 
 EXPORTED ssize_t pwrite(int fd, const void *from, size_t len, off_t offset)
 {
     enum fault_kind kind = is_meta(fd, offset) ? FAULT_META : FAULT_WRITE;
     ssize_t part = part_of(kind, fd, len);
-    if (part > 0 && is_our_fd(fd) && kind != FAULT_META) {
-        unsynced_remember(fd, offset, (size_t)part);
+    if (part > 0) {
+        remember(fd, offset, (size_t)part);
     }
     return part < 0 ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, from, (size_t)part, offset);
 }
@@ -348,7 +359,7 @@ EXPORTED ssize_t write(int fd, const void *from, size_t len)
 {
     ssize_t part = part_of(FAULT_WRITE, fd, len);
     if (part > 0 && is_our_fd(fd)) {
-        unsynced_remember(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR), (size_t)part);
+        remember(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR), (size_t)part);
     }
     return part < 0 ? -1 : (ssize_t)syscall(SYS_write, fd, from, (size_t)part);
 }
@@ -365,7 +376,7 @@ EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count)
         if (fails(FAULT_WRITE, NULL, fd, &half)) {
             return -1;
         }
-        unsynced_remember(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR), len);
+        remember(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR), len);
     }
     if (half && count == 1) {
         return (ssize_t)syscall(SYS_write, fd, parts[0].iov_base, parts[0].iov_len / 2);

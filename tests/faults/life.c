@@ -195,8 +195,9 @@ static bool make_changes(struct life *self, struct wire *wire, const struct deed
         session->is_unsure = waiting[changes[i].session];
         session->maybe = changes[i].next;
     }
-    return status != STATUS_AGAIN ||
-           complain(self, changes[0].session, "a change is not answered", NULL);
+    return (status != STATUS_AGAIN && status != STATUS_INVALID) ||
+           complain(self, changes[0].session,
+                    status == STATUS_AGAIN ? "a change is not answered" : "not a reply", NULL);
 }
 
 static bool read_one(struct life *self, struct wire *wire, uint32_t session, bool *ended)
