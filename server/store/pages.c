@@ -53,7 +53,8 @@ struct check {
     uint64_t page_count; /* up to the last page that was ever used */
     uint64_t txnid;
     size_t page_bytes;
-    uint8_t *uses; /* owned; enum page_use for each page */
+    bool first_only; /* of the rows' tree: what searching its first entry looks at */
+    uint8_t *uses;   /* owned; enum page_use for each page */
     struct tree rows;
     struct tree free;
 };
@@ -278,7 +279,7 @@ static enum status check_page(struct check *self, struct tree *tree, uint64_t fr
         if (is_leaf) {
             tree->seen_entries++;
             status = check_entry(self, tree, page, &node);
-        } else {
+        } else if (i == 0 || !self->first_only) {
             status = check_page(self, tree, page, node.low, level + 1, i > 0 ? node.key : least,
                                 i + 1 < count ? next.key : end);
         }
@@ -307,6 +308,9 @@ static enum status check_tree(struct check *self, struct tree *tree, uint64_t me
     enum status status = is_empty ? STATUS_OK
                                   : check_page(self, tree, meta_page, tree->root, 1,
                                                (struct view){0}, (struct view){0});
+    if (self->first_only) {
+        return status;
+    }
     compare_count(self, meta_page, "branch pages", tree->branches, tree->seen_branches);
     compare_count(self, meta_page, "leaf pages", tree->leaves, tree->seen_leaves);
     compare_count(self, meta_page, "overflow pages", tree->overflows, tree->seen_overflows);
@@ -410,11 +414,11 @@ static enum status check_all(struct check *self, uint64_t meta_page)
     if (self->uses == NULL) {
         return STATUS_NO_MEMORY;
     }
-    enum status status = check_tree(self, &self->free, meta_page);
+    enum status status = self->first_only ? STATUS_OK : check_tree(self, &self->free, meta_page);
     if (status == STATUS_OK) {
         status = check_tree(self, &self->rows, meta_page);
     }
-    for (uint64_t page = FIRST_PAGE; page < self->page_count; page++) {
+    for (uint64_t page = FIRST_PAGE; page < self->page_count && !self->first_only; page++) {
         self->count->lost += self->uses[page] == USE_NONE;
     }
     free(self->uses);
@@ -435,22 +439,41 @@ static void warm(const struct check *self)
     free(scratch);
 }
 
+static enum status run(struct check *self)
+{
+    uint64_t meta_page = 0;
+    enum status status = open_meta(self, &meta_page);
+    if (status == STATUS_OK) {
+        status = check_all(self, meta_page);
+    }
+    return status == STATUS_CORRUPT ? STATUS_OK : status;
+}
+
 enum status pages_check(const struct file_ops *file, int fd, struct pages_count *out,
                         pages_problem_fn problem, void *arg)
 {
     *out = (struct pages_count){0};
     struct check self = {.file = file, .fd = fd, .count = out, .problem = problem, .arg = arg};
-    uint64_t meta_page = 0;
     warm(&self);
-    enum status status = open_meta(&self, &meta_page);
+    enum status status = run(&self);
     out->page_bytes = self.page_bytes;
     out->txnid = self.txnid;
-    if (status == STATUS_OK) {
-        status = check_all(&self, meta_page);
-    }
     out->tree = self.rows.seen_branches + self.rows.seen_leaves;
     out->free += self.free.seen_branches + self.free.seen_leaves + self.free.seen_overflows;
     out->entries = self.rows.seen_entries;
     out->depth = self.rows.depth;
-    return status == STATUS_CORRUPT ? STATUS_OK : status;
+    return status;
+}
+
+enum status pages_check_first(const struct file_ops *file, int fd, pages_problem_fn problem,
+                              void *arg)
+{
+    struct pages_count unused = {0};
+    struct check self = {.file = file,
+                         .fd = fd,
+                         .count = &unused,
+                         .problem = problem,
+                         .arg = arg,
+                         .first_only = true};
+    return run(&self);
 }

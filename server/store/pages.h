@@ -44,3 +44,8 @@ typedef void (*pages_problem_fn)(void *arg, uint64_t offset, const char *what);
  */
 enum status pages_check(const struct file_ops *file, int fd, struct pages_count *out,
                         pages_problem_fn problem, void *arg) MUST_CHECK;
+
+/** The same for the meta pages and the way to the first entry only: what LMDB needs to open the
+ * file and to read the meta row without going astray. Reads a few pages. */
+enum status pages_check_first(const struct file_ops *file, int fd, pages_problem_fn problem,
+                              void *arg) MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "store/pages.h"
 #include "store/rows_private.h"
 
 enum { META_BYTES = 80, META_FORMAT = 1, DISK_FULL_BYTES = 1024 * 1024 };
@@ -44,6 +46,14 @@ enum status rows_status(struct rows *self, int rc, const char *what)
 const char *rows_error(const struct rows *self)
 {
     return self->error;
+}
+
+void rows_on_page_problem(void *arg, uint64_t offset, const char *what)
+{
+    struct rows *self = arg;
+    if (self->error[0] == '\0') {
+        (void)snprintf(self->error, sizeof self->error, "%s (at byte %" PRIu64 ")", what, offset);
+    }
 }
 
 /* ---- Opening -------------------------------------------------------------------------------- */
@@ -129,6 +139,19 @@ static enum status open_database(struct rows *self)
     return rows_status(self, rc == MDB_SUCCESS && flags != 0 ? MDB_CORRUPTED : rc, "mdb_dbi_open");
 }
 
+/* LMDB trusts what it is about to read. */
+static enum status check_beginning(struct rows *self)
+{
+    enum status status = pages_check_first(self->file, self->fd, rows_on_page_problem, self);
+    if (status == STATUS_IO) {
+        return rows_status(self, errno, "reading the file");
+    }
+    if (status == STATUS_NOT_FOUND) { /* an empty file: LMDB makes it one of its own */
+        return STATUS_OK;
+    }
+    return status == STATUS_OK && self->error[0] != '\0' ? STATUS_CORRUPT : status;
+}
+
 static enum status open_env(struct rows *self, const struct rows_options *options)
 {
     unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
@@ -139,7 +162,10 @@ static enum status open_env(struct rows *self, const struct rows_options *option
         path = options->path;
         map_bytes = rows_file_bytes(self);
     }
-    enum status status = rows_status(self, mdb_env_create(&self->env), "mdb_env_create");
+    enum status status = check_beginning(self);
+    if (status == STATUS_OK) {
+        status = rows_status(self, mdb_env_create(&self->env), "mdb_env_create");
+    }
     if (status == STATUS_OK) {
         status = rows_status(self, mdb_env_set_mapsize(self->env, map_bytes), "map size");
     }

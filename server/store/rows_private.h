@@ -28,6 +28,9 @@ struct rows_write {
     uint64_t last_rowid; /* the highest in the file */
 };
 
+/** A pages_problem_fn: the first problem becomes rows_error(). `arg` is the rows. */
+void rows_on_page_problem(void *arg, uint64_t offset, const char *what);
+
 /** Maps LMDB's return codes, and notes the words for rows_error(). */
 enum status rows_status(struct rows *self, int rc, const char *what) MUST_CHECK;
 

@@ -125,19 +125,11 @@ enum status rows_read(struct rows_reader *reader, uint64_t rowid, struct buf *in
 
 /* ---- The whole file ------------------------------------------------------------------------- */
 
-static void on_page_problem(void *arg, uint64_t offset, const char *what)
-{
-    struct rows *self = arg;
-    if (self->error[0] == '\0') {
-        (void)snprintf(self->error, sizeof self->error, "%s (at byte %" PRIu64 ")", what, offset);
-    }
-}
-
 enum status rows_check(struct rows *self)
 {
     struct pages_count count;
     self->error[0] = '\0';
-    enum status status = pages_check(self->file, self->fd, &count, on_page_problem, self);
+    enum status status = pages_check(self->file, self->fd, &count, rows_on_page_problem, self);
     if (status == STATUS_IO) {
         return rows_status(self, errno, "reading the file");
     }
