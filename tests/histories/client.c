@@ -189,7 +189,7 @@ static bool is_outcome(enum satchel_status status)
 static uint32_t read_owner(struct view owner)
 {
     char text[16] = "";
-    if (owner.len < sizeof text) {
+    if (owner.len != 0 && owner.len < sizeof text) {
         memcpy(text, owner.ptr, owner.len);
     }
     return (uint32_t)strtoul(text, NULL, 10);

@@ -279,10 +279,16 @@ void history_op_text(const struct history_op *op, int64_t origin_ns, char *out, 
 
 /* ---- Versions ------------------------------------------------------------------------------- */
 
+struct seen_version {
+    uint64_t version;
+    uint32_t session;
+    size_t at; /* which operation showed it */
+};
+
 static int by_version(const void *a, const void *b)
 {
-    const struct history_op *left = *(const struct history_op *const *)a;
-    const struct history_op *right = *(const struct history_op *const *)b;
+    const struct seen_version *left = a;
+    const struct seen_version *right = b;
     if (left->version != right->version) {
         return left->version < right->version ? -1 : 1;
     }
@@ -292,22 +298,22 @@ static int by_version(const void *a, const void *b)
 bool history_versions_are_unique(const struct history *self, const struct history_op **one,
                                  const struct history_op **other)
 {
-    const struct history_op **seen = calloc(self->count + 1, sizeof *seen);
+    struct seen_version *seen = calloc(self->count + 1, sizeof *seen);
     REQUIRE(seen != NULL);
     size_t count = 0;
     for (size_t i = 0; i < self->count; i++) {
-        if (self->ops[i].outcome == HISTORY_ANSWERED && self->ops[i].version != 0) {
-            seen[count++] = &self->ops[i];
+        const struct history_op *op = &self->ops[i];
+        if (op->outcome == HISTORY_ANSWERED && op->version != 0) {
+            seen[count++] = (struct seen_version){op->version, op->session, i};
         }
     }
-    qsort((void *)seen, count, sizeof *seen, by_version);
+    qsort(seen, count, sizeof *seen, by_version);
     bool unique = true;
     for (size_t i = 1; i < count && unique; i++) {
-        unique = seen[i - 1]->version != seen[i]->version ||
-                 seen[i - 1]->session == seen[i]->session;
-        *one = seen[i - 1];
-        *other = seen[i];
+        unique = seen[i - 1].version != seen[i].version || seen[i - 1].session == seen[i].session;
+        *one = &self->ops[seen[i - 1].at];
+        *other = &self->ops[seen[i].at];
     }
-    free((void *)seen);
+    free(seen);
     return unique;
 }

@@ -11,13 +11,19 @@ enum { OPEN_WORDS = LINEARIZABLE_OPEN_MAX / 64 };
 
 /* One run's operations. */
 struct run {
-    const struct history_op **answered; /* owned; by invocation */
+    const struct history_op *ops; /* borrowed: of all runs */
+    const size_t *answered;       /* borrowed: which of them are this run's, by invocation */
     size_t answered_count;
     size_t durable_count; /* of them: answers that a crash cannot undo */
     const struct history_op *unknown[LINEARIZABLE_UNKNOWN_MAX];
     size_t unknown_count;
     size_t answered_before; /* in the runs before */
 };
+
+static const struct history_op *answered_op(const struct run *self, size_t index)
+{
+    return &self->ops[self->answered[index]];
+}
 
 /* A configuration: who has its moment, and what the session is. */
 struct place {
@@ -36,6 +42,7 @@ struct place {
 
 struct search {
     struct run *runs; /* owned */
+    size_t *answered; /* owned: what the runs have of it, one after the other */
     size_t run_count;
     struct place *stack; /* owned: configurations still to be tried */
     size_t depth;
@@ -150,7 +157,7 @@ static struct place after_answered(const struct place *from, const struct run *r
     size_t bit = index - from->first;
     to.done[bit / 64] |= UINT64_C(1) << bit % 64;
     to.done_count++;
-    to.durable_left -= run->answered[index]->fast ? 0 : 1;
+    to.durable_left -= answered_op(run, index)->fast ? 0 : 1;
     to.now = *state;
     to.is_unseen = false;
     close_up(&to);
@@ -182,11 +189,11 @@ static int64_t earliest_return(const struct run *run, const struct place *place)
 {
     int64_t earliest = HISTORY_NEVER;
     for (size_t i = place->first; i < run->answered_count; i++) {
-        if (run->answered[i]->invoke_ns > earliest) {
+        if (answered_op(run, i)->invoke_ns > earliest) {
             break;
         }
-        if (!is_done(place, i) && run->answered[i]->return_ns < earliest) {
-            earliest = run->answered[i]->return_ns;
+        if (!is_done(place, i) && answered_op(run, i)->return_ns < earliest) {
+            earliest = answered_op(run, i)->return_ns;
         }
     }
     return earliest;
@@ -235,7 +242,7 @@ static bool try_answered(struct search *self, const struct place *place, int64_t
     struct linearizable_end *end = note_end(self, place);
     size_t before = self->depth;
     for (size_t i = place->first; i < run->answered_count; i++) {
-        const struct history_op *op = run->answered[i];
+        const struct history_op *op = answered_op(run, i);
         if (op->invoke_ns > until_ns) {
             break;
         }
@@ -356,34 +363,43 @@ static enum linearizable_verdict find_order(struct search *self)
 
 /* ---- Runs ----------------------------------------------------------------------------------- */
 
-static void sort_into_runs(struct search *self, const struct history_op *ops, size_t count)
+static void count_runs(struct search *self, const struct history_op *ops, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         self->run_count = ops[i].run >= self->run_count ? ops[i].run + 1U : self->run_count;
     }
     self->runs = calloc(self->run_count + 1, sizeof *self->runs);
-    REQUIRE(self->runs != NULL);
-    for (size_t i = 0; i < self->run_count; i++) {
-        self->runs[i].answered = calloc(count, sizeof *self->runs[i].answered);
-        REQUIRE(self->runs[i].answered != NULL);
-    }
+    self->answered = calloc(count + 1, sizeof *self->answered);
+    REQUIRE(self->runs != NULL && self->answered != NULL);
     for (size_t i = 0; i < count; i++) {
-        struct run *run = &self->runs[ops[i].run];
-        if (ops[i].outcome == HISTORY_ANSWERED) {
-            run->answered[run->answered_count++] = &ops[i];
-            run->durable_count += ops[i].fast ? 0 : 1;
-        } else if (ops[i].outcome == HISTORY_UNKNOWN &&
-                   (ops[i].op != SATCHEL_OP_GET || ops[i].touch)) {
-            if (run->unknown_count == LINEARIZABLE_UNKNOWN_MAX) {
-                self->undecided = true;
-                return;
-            }
-            run->unknown[run->unknown_count++] = &ops[i];
-        }
+        self->runs[ops[i].run].answered_count += ops[i].outcome == HISTORY_ANSWERED;
     }
-    for (size_t i = 1; i < self->run_count; i++) {
-        self->runs[i].answered_before = self->runs[i - 1].answered_before +
-                                        self->runs[i - 1].answered_count;
+}
+
+static void sort_into_runs(struct search *self, const struct history_op *ops, size_t count)
+{
+    count_runs(self, ops, count);
+    size_t answered = 0;
+    for (size_t at = 0; at < self->run_count; at++) {
+        struct run *run = &self->runs[at];
+        run->ops = ops;
+        run->answered = self->answered + answered;
+        run->answered_before = answered;
+        for (size_t i = 0; i < count && !self->undecided; i++) {
+            if (ops[i].run != at) {
+                continue;
+            }
+            if (ops[i].outcome == HISTORY_ANSWERED) {
+                self->answered[answered++] = i;
+                run->durable_count += !ops[i].fast;
+            } else if (ops[i].outcome == HISTORY_UNKNOWN &&
+                       (ops[i].op != SATCHEL_OP_GET || ops[i].touch)) {
+                self->undecided = run->unknown_count == LINEARIZABLE_UNKNOWN_MAX;
+                if (!self->undecided) {
+                    run->unknown[run->unknown_count++] = &ops[i];
+                }
+            }
+        }
     }
 }
 
@@ -395,11 +411,11 @@ static const struct history_op *find_zombie(const struct search *self)
         const struct run *run = &self->runs[at];
         int64_t earliest_ns = successor_ns;
         for (size_t i = 0; i < run->answered_count; i++) {
-            if (run->answered[i]->invoke_ns > successor_ns) {
-                return run->answered[i];
+            if (answered_op(run, i)->invoke_ns > successor_ns) {
+                return answered_op(run, i);
             }
-            if (run->answered[i]->return_ns < earliest_ns) {
-                earliest_ns = run->answered[i]->return_ns;
+            if (answered_op(run, i)->return_ns < earliest_ns) {
+                earliest_ns = answered_op(run, i)->return_ns;
             }
         }
         successor_ns = earliest_ns;
@@ -415,7 +431,7 @@ enum linearizable_verdict linearizable_check(const struct history_op *ops, size_
         *end = (struct linearizable_end){0};
     }
     sort_into_runs(&search, ops, count);
-    const struct history_op *zombie = find_zombie(&search);
+    const struct history_op *zombie = search.undecided ? NULL : find_zombie(&search);
     enum linearizable_verdict verdict = NOT_LINEARIZABLE;
     if (zombie == NULL) {
         verdict = search.undecided ? LINEARIZABLE_UNDECIDED : find_order(&search);
@@ -424,9 +440,7 @@ enum linearizable_verdict linearizable_check(const struct history_op *ops, size_
         end->run = zombie->run;
         end->op = zombie;
     }
-    for (size_t i = 0; i < search.run_count; i++) {
-        free((void *)search.runs[i].answered);
-    }
+    free(search.answered);
     free(search.runs);
     free(search.stack);
     free(search.seen);
