@@ -28,16 +28,25 @@ FILE_GROWTH_MAX = 1.3
 MEMORY_GROWTH_MAX = 1.2
 STAYING = 1000  # sessions of the load that somebody reads
 COUNT_ERROR = 0.03  # for requests on the way
-# Of a GET beside the load. Two cores are shared by the store, its load and other tests, so waits
-# have many reasons: more than this is allowed where the same load without expiry, or the machine
-# alone, makes somebody wait, too.
-TIMES_MS_MAX = (12, 50, 250)  # p99, p99.9, longest
-USUAL_FACTOR, LATE_FACTOR = 2, 3
-USUAL_S = 9
+# Of a GET beside the load, where the same load without expiry does not take as long, too. Two cores
+# are shared by the store, its load and other tests: waits have many reasons.
+TIMES_MS_MAX = (8, 40, 150)  # p99, p99.9, longest
+USUAL_FACTOR = 1.5
+WAIT_SHARE_MAX = 0.2  # of the time; a worker that waits longer for a core has no time to measure
+USUAL_S = 12
 DEADLINE_S = 60
 
 # What the load knows about its sessions at a moment of the monotonic clock.
 State = collections.namedtuple("State", "at_ms live recent created")
+
+
+def wait_share(store, begin_s):
+    """The share of the time since then that the busiest worker was ready to run and no core was
+    free: the machine's doing, whatever the store does."""
+    waited_s = [int((task / "schedstat").read_text().split()[1]) / 1e9
+                for task in Path(f"/proc/{store.process.pid}/task").iterdir()
+                if (task / "comm").read_text().startswith("net-")]
+    return max(waited_s) / (time.monotonic() - begin_s)
 
 
 class Expiry(unittest.TestCase):
@@ -58,20 +67,18 @@ class Expiry(unittest.TestCase):
         return load
 
     def finish(self, load, lines):
-        """Prints what the load says at its end. Returns p99, p99.9 and longest of the answers'
-        times, and of how late the reader was woken, which is the machine's doing."""
+        """Prints what the load says at its end. Returns the times of answers to its reader: p99,
+        p99.9 and the longest, each of the few seconds in which it was least."""
         self.assertEqual(load.wait(DEADLINE_S), 0)
         for line in lines:
             print("  " + line)
-        late, times = [[float(ms) for ms in re.findall(r"(?:p99|p99.9|longest) ([\d.]+) ms", line)]
-                       for line in lines[-2:]]
-        return times, late
+        return [float(ms) for ms in re.findall(r"(?:p99|p99.9|longest) ([\d.]+) ms", lines[-1])]
 
     def times_without_expiry(self):
         """Beside the same load when nothing expires."""
         with Satcheld(OPTIONS.satcheld) as store:
             load = self.load(store, USUAL_S, USUAL_S // 3, "--immortal", "1")
-            return self.finish(load, self.follow(None, load)[2])[0]
+            return self.finish(load, self.follow(None, load)[2])
 
     def measure(self, store):
         """What the store is like now."""
@@ -114,9 +121,12 @@ class Expiry(unittest.TestCase):
     def test_nothing_grows_and_nobody_waits(self):
         usual = self.times_without_expiry()
         store = self.enterContext(Satcheld(OPTIONS.satcheld))
+        begin_s = time.monotonic()
         load = self.load(store, self.seconds, self.warm_up)
         rows, states, lines = self.follow(store, load)
-        times, late = self.finish(load, lines)
+        times = self.finish(load, lines)
+        waited = wait_share(store, begin_s)
+        print(f"  a worker waited for a core for {waited:.0%} of the time")
         for row in rows:
             self.compare_count(row, states)
         steady_ms = states[0].at_ms + self.warm_up * 1000
@@ -136,9 +146,12 @@ class Expiry(unittest.TestCase):
         self.assertLess(max(file_bytes), FILE_GROWTH_MAX * file_bytes[0])
         if OPTIONS.sanitized:
             return  # there time and memory say nothing
-        self.assertLess(max(memory), MEMORY_GROWTH_MAX * memory[0])
-        for time_ms, max_ms, usual_ms, late_ms in zip(times, TIMES_MS_MAX, usual, late):
-            self.assertLess(time_ms, max(max_ms, USUAL_FACTOR * usual_ms, LATE_FACTOR * late_ms))
+        self.assertLess(max(memory), MEMORY_GROWTH_MAX * memory[0] * max(live) / live[0])
+        if waited > WAIT_SHARE_MAX:
+            print("  the machine is too busy for times to say something")
+            return
+        for time_ms, max_ms, usual_ms in zip(times, TIMES_MS_MAX, usual):
+            self.assertLess(time_ms, max(max_ms, USUAL_FACTOR * usual_ms))
 
 
 if __name__ == "__main__":
