@@ -210,7 +210,7 @@ static bool live(struct test *self, enum start start, const char *interval, bool
     server_launch(&server);
     bool ok = server_wait_serving(&server) &&
               (tail ? life_leave_tail(&self->begun[start], server.address)
-                    : life_run(&self->begun[start], server.address, self->data));
+                    : life_run(&self->begun[start], server.address, self->data, NULL, NULL));
     if (stop) {
         ok = server_stop(&server) == EXIT_STOPPED && ok;
     }
@@ -312,6 +312,14 @@ static bool judge_end(struct test *self, const struct run *run, int code, bool s
     return !served || !is_full(self->plan) || fail(self, run, "a want of space ended it", text);
 }
 
+/* Whether a life ends by SIGKILL as soon as the fault has happened and a change was acknowledged:
+ * then the journal has to know it, before a checkpoint hides what the fault left there. */
+static bool is_killed(const void *arg)
+{
+    const struct fault_plan *plan = arg;
+    return plan->happened && (plan->how == FAULT_SHORT || plan->choice % 2 == 1);
+}
+
 /* Lives with the fault; false: it failed. */
 static bool live_with_fault(struct test *self, const struct run *run, struct life *life)
 {
@@ -326,8 +334,13 @@ static bool live_with_fault(struct test *self, const struct run *run, struct lif
     server_launch(&server);
     (void)unsetenv("LD_PRELOAD");
     bool served = server_wait_start(&server, &code);
-    bool ok = !served || life_run(life, server.address, self->data) ||
+    bool ok = !served || life_run(life, server.address, self->data, is_killed, self->plan) ||
               fail(self, run, "while it lived", life->why);
+    if (server.pid != 0 && is_killed(self->plan)) {
+        server_kill(&server);
+        self->went_on++;
+        return ok;
+    }
     if (server.pid != 0) {
         (void)kill(server.pid, SIGTERM);
         if (!wait_end(&server, &code)) {

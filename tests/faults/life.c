@@ -267,7 +267,8 @@ static void wait_checkpoint(const char *data, int64_t since_ns)
     }
 }
 
-bool life_run(struct life *self, const char *address, const char *data)
+bool life_run(struct life *self, const char *address, const char *data, life_is_over_fn is_over,
+              const void *arg)
 {
     struct wire wire;
     bool ok = true;
@@ -280,6 +281,9 @@ bool life_run(struct life *self, const char *address, const char *data)
             changes[i] = change_of(self, (step * 5 + i * 6) % LIFE_SESSIONS, step);
         }
         ok = make_changes(self, &wire, changes, count, &ended);
+        if (is_over != NULL && is_over(arg)) {
+            break;
+        }
         if (ok && !ended) {
             ok = read_one(self, &wire, (step * 7) % LIFE_SESSIONS, &ended);
         }

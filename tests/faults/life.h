@@ -26,11 +26,16 @@ struct life {
     char why[LIFE_WHY_BYTES];
 };
 
+/** Asked after every step of a life, by life_run(): is it to end here? */
+typedef bool (*life_is_over_fn)(const void *arg);
+
 /**
- * Lives until the script ends or the connection breaks. `data` is the data directory, where
- * checkpoints are waited for. False: a wrong answer, or none in time; `why` says what.
+ * Lives until the script ends, `is_over` (NULL: never) says so, or the connection breaks. `data` is
+ * the data directory, where checkpoints are waited for. False: a wrong answer, or none in time;
+ * `why` says what.
  */
-bool life_run(struct life *self, const char *address, const char *data);
+bool life_run(struct life *self, const char *address, const char *data, life_is_over_fn is_over,
+              const void *arg);
 
 /** Changes every session once, without a checkpoint. Everything has to be acknowledged. */
 bool life_leave_tail(struct life *self, const char *address);

@@ -268,8 +268,8 @@ class Unreadable(StorageTest):
         data_file = next(Path(store.data).glob("data-*.mdb"))
         # No checkpoint is under way or due: the reader comes first.
         wait_until(lambda: store.metric("satchel_dirty_sessions") == 0, "all is written")
-        os.truncate(data_file, 8192)
         with Connection(store.address) as conn:
+            os.truncate(data_file, 8192)
             conn.send(b"".join(get_frame(b"cold%d" % number) for number in range(2000)))
             for reply in conn.take_all():
                 self.assertEqual((reply.status, reply.value[-1:]), (native.OK, b"."))
