@@ -67,7 +67,7 @@ def main():
         rows.append((f"bare LMDB, {batch} updates a commit", count,
                      measure_lmdb(options.bin, count, batch)))
     efs("delay", CLIENT, 0)
-    figure(f"NFS calls for 1000 updated sessions of {SESSIONS}, 512 bytes each:")
+    figure(f"rpc: NFS calls for 1000 updated sessions of {SESSIONS}, 512 bytes each:")
     for name, count, (writes, commits, seconds) in rows:
         figure(f"{name:32} {writes * 1000 / count:6.0f} WRITE {commits * 1000 / count:5.0f} COMMIT"
                f"  ({count} updates in {seconds:.1f} s)")
