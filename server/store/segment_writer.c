@@ -202,7 +202,8 @@ enum status segment_writer_open(struct segment_writer *self,
                                 const struct segment_writer_options *options, uint64_t follows_lsn,
                                 uint64_t first_lsn)
 {
-    *self = (struct segment_writer){.options = *options, .fd = -1};
+    *self = (struct segment_writer){
+        .options = *options, .fd = -1, .follows_lsn = follows_lsn, .first_lsn = first_lsn};
     (void)pthread_mutex_init(&self->lock, NULL);
     enum status status = start(self, 1, follows_lsn, first_lsn);
     if (status != STATUS_OK) {
@@ -255,7 +256,10 @@ enum status segment_writer_restart(struct segment_writer *self, uint64_t durable
         status =
             STATUS_OK; /* NFS says so at close as well, and what it was about is written again */
     }
-    return status == STATUS_OK ? start(self, self->number + 1, durable_lsn, durable_lsn + 1)
+    /* As long as nothing is durable the new segment is the epoch's first: it has to bridge the gap
+     * that recovery left before the epoch, or it would seem that changes are missing there. */
+    uint64_t follows_lsn = durable_lsn < self->first_lsn ? self->follows_lsn : durable_lsn;
+    return status == STATUS_OK ? start(self, self->number + 1, follows_lsn, durable_lsn + 1)
                                : status;
 }
 

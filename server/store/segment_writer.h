@@ -40,6 +40,8 @@ struct closed_segment {
 struct segment_writer {
     struct segment_writer_options options; /* immutable */
     int fd;                                /* of the open segment, locked; -1: there is none */
+    uint64_t follows_lsn;                  /* of the epoch's first segment, as is … */
+    uint64_t first_lsn;                    /* … this: there is a gap between the two */
     uint64_t number;
     uint64_t seed;                 /* of its frames' checksums */
     uint64_t offset;               /* where the next frame goes */

@@ -312,6 +312,36 @@ Test(journal, what_was_durable_survives_a_crash_after_a_full_disk, .timeout = 11
     }
 }
 
+/* Nothing is in the epoch's first segment then, and lsns were skipped before it. */
+Test(journal, a_full_disk_at_the_first_change_of_an_epoch_leaves_no_gap)
+{
+    struct kit kit;
+    struct fake_disk *disk = fake_disk_new();
+    struct replayed *found = calloc(1, sizeof *found);
+    kit_init(&kit);
+    kit.file = fake_disk_ops(disk);
+    kit_open(&kit, 1, 0, 1);
+    uint64_t before = kit_put_durable(&kit, 100);
+    kit_close(&kit);
+    kit_open(&kit, 2, before, 1000);
+    fake_disk_fail(disk, FAKE_PWRITE, 1, ENOSPC);
+    cr_assert(eq(u64, kit_put(&kit, 100), 1000));
+    for (int64_t began = clock_mono_ns(&clock_system); journal_has_space(kit.journal);) {
+        stand_pause(began);
+    }
+    for (int64_t began = clock_mono_ns(&clock_system); journal_durable_lsn(kit.journal) < 1000;) {
+        stand_pause(began);
+    }
+    kit_close(&kit);
+    kit_replay(kit.dir, 0, found);
+    cr_assert(eq(int, found->status, STATUS_OK), "%s", found->errmsg);
+    cr_assert(eq(sz, found->count, 2));
+    cr_assert(eq(u64, found->last_lsn, 1000));
+    kit_end(&kit);
+    fake_disk_free(disk);
+    free(found);
+}
+
 struct writers {
     struct kit *kit;
 };
