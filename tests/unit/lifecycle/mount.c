@@ -107,6 +107,10 @@ Test(mount, its_line_in_mountinfo_is_understood)
         {"92 25 DEV / /mnt rw - nfs4 filer:/ rw,vers=4.1,hard,local_lock=flock\n",
          {.type = "nfs4", .point = "/mnt", .is_nfs = true, .nfs_version = 4},
          STATUS_OK},
+        /* Words that only contain ours. */
+        {"92 25 DEV / /mnt rw - nfs4 filer:/ rw,vers=4.1,hard,softreval,fsc=nolock\n",
+         {.type = "nfs4", .point = "/mnt", .is_nfs = true, .nfs_version = 4},
+         STATUS_OK},
         /* A source whose name looks like options, and a type whose name looks like NFS. */
         {"92 25 DEV / /mnt rw - nfs4 soft,vers=3,nolock:/ rw,vers=4.1,hard\n",
          {.type = "nfs4", .point = "/mnt", .is_nfs = true, .nfs_version = 4},
