@@ -31,7 +31,10 @@ class ForgetfulDisk:
         self.cache = {}  # block number: its unflushed content
         self.random = random.Random(seed)
         self.lock = threading.Lock()
-        self.is_on = True
+        self.power = threading.Event()
+        self.power.set()
+        self.life = 0  # counts the times that the power was on
+        self.served_life = 0  # of whoever is connected
         self.flushes = 0
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(socket_path)
@@ -40,9 +43,10 @@ class ForgetfulDisk:
 
     def power_off(self, keep):
         """Forgets what was not flushed; each block survives with the probability `keep`. Returns
-        how many were lost and how many survived. Call it when the guest is dead."""
+        how many were lost and how many survived. Nothing is answered any more: kill the guest."""
         with self.lock:
-            self.is_on = False
+            self.power.clear()
+            self.life += 1
             kept = [number for number in sorted(self.cache) if self.random.random() < keep]
             lost = len(self.cache) - len(kept)
             self._write_out(kept)
@@ -50,7 +54,8 @@ class ForgetfulDisk:
             return lost, len(kept)
 
     def power_on(self):
-        self.is_on = True
+        """For the next guest, when the old one is dead."""
+        self.power.set()
 
     def close(self):
         self.listener.close()
@@ -84,15 +89,16 @@ class ForgetfulDisk:
         if kind == FLUSH:
             time.sleep(FLUSH_S)
         with self.lock:
-            if not self.is_on:
-                raise EOFError  # a request of a dead guest, still in the socket
-            if kind == READ:
-                return self._read(offset, length)
-            if kind == WRITE:
-                self._write(offset, content)
-            if kind == FLUSH:
-                self._flush()
-            return b""
+            if self.served_life == self.life:
+                if kind == READ:
+                    return self._read(offset, length)
+                if kind == WRITE:
+                    self._write(offset, content)
+                if kind == FLUSH:
+                    self._flush()
+                return b""
+        self.power.wait()
+        raise EOFError  # whoever asked is dead by now
 
     # ---- The protocol ---------------------------------------------------------------------------
 
@@ -102,6 +108,7 @@ class ForgetfulDisk:
                 connection, _ = self.listener.accept()
             except OSError:
                 return  # closed
+            self.served_life = self.life
             with connection, connection.makefile("rb") as stream:
                 try:
                     if self._agree(connection, stream):

@@ -62,8 +62,8 @@ class Scenario:
                 return False
             after_s = self.chance.uniform(0, KILL_S_MOST)
             time.sleep(after_s)  # the random moment
+            lost, kept = self.disk.power_off(self.chance.choice((0, 0.5)))
             guest.kill()
-        lost, kept = self.disk.power_off(self.chance.choice((0, 0.5)))
         self.disk.power_on()
         print(f"round {number}: killed after {after_s:.2f} s, {acknowledged(log)} acknowledged; "
               f"{lost} blocks that were not flushed are lost, {kept} are not", flush=True)
