@@ -1,6 +1,6 @@
 /*
  * shortlived --server HOST:PORT [--alive N] [--idle-ms N] [--value-bytes N] [--seconds N]
- *            [--warm-up N] [--immortal 1]
+ *            [--warm-up N]
  *
  * Sessions that come, are touched and expire, at a rate that keeps about `alive` of them, while a
  * second connection reads sessions that stay, once a millisecond, and takes the time.
@@ -11,8 +11,7 @@
  *
  * Every REPORT_MS a line says what the model has, and when by the monotonic clock: sessions alive,
  * those that expired within the last RECENT_MS, and how many were created. At the end: answers'
- * times since `warm-up` seconds. With `immortal` the same requests come in the same order and
- * number, but nothing ever expires: `alive` sessions are overwritten, and a touch overwrites, too.
+ * times since `warm-up` seconds.
  *
  * Exit code 1: an answer was wrong; 2: usage.
  */
@@ -43,9 +42,10 @@ enum {
     STAYING = 1000,       /* sessions that the second connection reads */
     STAYING_ID = 1 << 30, /* their numbers begin here */
     PROBE_NS = 1000000,
-    ID_BYTES = 17,
-    NONE = UINT32_MAX
+    ID_BYTES = 17
 };
+
+static const uint32_t NONE = UINT32_MAX; /* no session */
 
 /* What is to be done next with a session; one request of it is on the way at most. */
 enum step { STEP_CREATE, STEP_TOUCH, STEP_LOOK, STEP_LOOK_AGAIN };
@@ -69,7 +69,6 @@ struct load {
     uint32_t value_bytes;
     uint32_t seconds;
     uint32_t warm_up;
-    bool immortal;
     struct wire wire;
     uint8_t *value;     /* owned: scratch */
     struct life *lives; /* owned: a ring, session number modulo life_count */
@@ -150,9 +149,8 @@ static void act(struct load *self, uint32_t session)
     struct life *life = life_of(self, session);
     life->sent_ms = now_ms();
     self->on_the_way++;
-    if (life->step == STEP_CREATE || (self->immortal && life->step == STEP_TOUCH)) {
-        put_set(&self->wire, self->value, self->value_bytes, session,
-                self->immortal ? 0 : life->idle_ms);
+    if (life->step == STEP_CREATE) {
+        put_set(&self->wire, self->value, self->value_bytes, session, life->idle_ms);
     } else {
         put_plain(&self->wire, life->step == STEP_TOUCH ? SATCHEL_OP_TOUCH : SATCHEL_OP_GET,
                   session);
@@ -161,13 +159,9 @@ static void act(struct load *self, uint32_t session)
 
 static void create(struct load *self)
 {
-    uint32_t session = self->immortal ? self->created % self->alive : self->created;
+    uint32_t session = self->created++;
     struct life *life = life_of(self, session);
-    self->created++;
-    if (life->in_use) {
-        REQUIRE(self->immortal); /* otherwise the ring is too small */
-        return;
-    }
+    REQUIRE(!life->in_use); /* otherwise the ring is too small */
     uint64_t random = session;
     random = pattern_random(&random);
     *life = (struct life){
@@ -205,7 +199,7 @@ static void begin_idle_time(struct load *self, uint32_t session, struct life *li
         life->touches_left--;
         life->step = STEP_TOUCH;
         schedule(self, session, life->sent_ms + life->idle_ms * INT64_C(6) / 10);
-    } else if (is_sampled(session) && !self->immortal) {
+    } else if (is_sampled(session)) {
         life->step = STEP_LOOK;
         schedule(self, session, life->sent_ms + life->idle_ms * INT64_C(8) / 10);
     } else {
@@ -474,8 +468,6 @@ static bool parse(struct load *self, int argc, char *argv[])
             self->seconds = number;
         } else if (strcmp(name, "--warm-up") == 0) {
             self->warm_up = number;
-        } else if (strcmp(name, "--immortal") == 0) {
-            self->immortal = number != 0;
         } else {
             return false;
         }
@@ -494,7 +486,7 @@ int main(int argc, char *argv[])
     }
     /* The longest life, 3/2 * (1 + 2 * 6/10) idle times, is twice the mean one; as much again is
      * for what is late. */
-    self.life_count = self.immortal ? self.alive : self.alive * 4;
+    self.life_count = self.alive * 4;
     self.lives = calloc(self.life_count, sizeof *self.lives);
     self.value = malloc(self.value_bytes + 1);
     memset(self.wheel, 0xff, sizeof self.wheel);
@@ -508,10 +500,8 @@ int main(int argc, char *argv[])
     run(&self);
     atomic_store_explicit(&probe.stop, true, memory_order_relaxed);
     REQUIRE(pthread_join(thread, NULL) == 0);
-    if (!self.immortal) {
-        (void)printf("looked at %" PRIu64 " that were there and %" PRIu64 " that had expired\n",
-                     self.looked, self.seen_gone);
-    }
+    (void)printf("looked at %" PRIu64 " that were there and %" PRIu64 " that had expired\n",
+                 self.looked, self.seen_gone);
     report_probe(&probe);
     wire_close(&self.wire);
     free(self.lives);
