@@ -12,6 +12,8 @@
 
 #include "lease_kit.h"
 
+TestSuite(lease, .timeout = 60); /* what waits for ever is a failure */
+
 Test(lease, who_takes_it_owns_the_directory_and_says_so)
 {
     static struct lease_kit kit;

@@ -1,11 +1,12 @@
-/* Keeping the lease and losing it: the owner's own clock, beats that fail, hang or come too late.
- */
+/* Keeping the lease and losing it: the clock, and beats that fail, hang or come too late. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "lease_kit.h"
+
+TestSuite(lease_beat, .timeout = 60); /* what waits for ever is a failure */
 
 static struct lease_kit kit;
 
