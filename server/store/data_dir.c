@@ -89,20 +89,6 @@ enum status data_files_tidy(const char *dir, uint64_t keep, const struct file_op
     return status;
 }
 
-static enum status create_data_file(const char *dir, const char *path, const struct file_ops *file)
-{
-    /* Not O_EXCL: two starting stores may both come here; the lock decides which of them goes on.
-     */
-    int fd = file->open(file->arg, path, O_RDWR | O_CREAT, 0600);
-    if (fd < 0) {
-        return status_of_errno(errno);
-    }
-    if (file->close(file->arg, fd) != 0) {
-        return status_of_errno(errno);
-    }
-    return file_sync_dir(file, dir);
-}
-
 static enum status path_of_epoch(const char *dir, uint64_t epoch, char **out, char *errmsg,
                                  size_t errmsg_bytes)
 {
@@ -139,26 +125,4 @@ enum status data_file_locate(const char *dir, const char *journal_dir, char **ou
     }
     (void)snprintf(errmsg, errmsg_bytes, "%s has neither a data file nor a journal", dir);
     return STATUS_NOT_FOUND;
-}
-
-enum status data_file_find(const char *dir, const char *journal_dir, const struct file_ops *file,
-                           char **out, char *errmsg, size_t errmsg_bytes)
-{
-    enum status status = data_file_locate(dir, journal_dir, out, errmsg, errmsg_bytes);
-    if (status != STATUS_NOT_FOUND) {
-        return status;
-    }
-    char *path = NULL;
-    status = path_of_epoch(dir, 1, &path, errmsg, errmsg_bytes);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = create_data_file(dir, path, file);
-    if (status != STATUS_OK) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot create %s: %s", path, strerror(errno));
-        free(path);
-        return status;
-    }
-    *out = path;
-    return STATUS_OK;
 }

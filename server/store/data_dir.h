@@ -17,14 +17,6 @@
 enum status data_file_locate(const char *dir, const char *journal_dir, char **out, char *errmsg,
                              size_t errmsg_bytes) MUST_CHECK;
 
-/**
- * Finds the data file like data_file_locate(), or creates an empty one, durably, when
- * neither a data file nor a journal is there. CORRUPT: there is a journal but no data file. The
- * caller frees `*out`.
- */
-enum status data_file_find(const char *dir, const char *journal_dir, const struct file_ops *file,
-                           char **out, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
-
 /** "dir/data-<epoch>.mdb", or with ".new" behind it; the caller frees it. NULL: out of memory. */
 char *data_file_path(const char *dir, uint64_t epoch, bool is_whole);
 

@@ -147,6 +147,25 @@ static enum status publish(const struct store *store, const char *from, const ch
     return file_sync_dir(file, store->options.data_dir);
 }
 
+enum status store_begin_data_file(struct store *store, char *errmsg, size_t errmsg_bytes)
+{
+    enum { FIRST_EPOCH = 1 };
+    char *unfinished = data_file_path(store->options.data_dir, FIRST_EPOCH, false);
+    char *path = data_file_path(store->options.data_dir, FIRST_EPOCH, true);
+    enum status status = unfinished == NULL || path == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+    if (status == STATUS_OK) {
+        status = open_fresh(store, unfinished, &store->rows, errmsg, errmsg_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = publish(store, unfinished, path);
+        (void)snprintf(errmsg, errmsg_bytes, "cannot create %s: %s", path, strerror(errno));
+    }
+    free(unfinished);
+    free(path);
+    return status;
+}
+
 /* Goes on with the new file and removes the old one. */
 static enum status switch_over(struct store *store, struct rows *fresh)
 {

@@ -220,10 +220,12 @@ static enum status open_files(struct store *self, const struct store_options *op
     }
     char *path = NULL;
     if (status == STATUS_OK) {
-        status = data_file_find(options->data_dir, self->journal_dir, self->deps.file, &path,
-                                errmsg, errmsg_bytes);
+        status = data_file_locate(options->data_dir, self->journal_dir, &path, errmsg,
+                                  errmsg_bytes);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_NOT_FOUND) {
+        status = store_begin_data_file(self, errmsg, errmsg_bytes);
+    } else if (status == STATUS_OK) {
         struct rows_options rows = {.path = path,
                                     .run_dir = self->run_dir,
                                     .map_bytes = options->map_bytes,

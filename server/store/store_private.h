@@ -85,6 +85,12 @@ enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes)
  */
 enum status store_renew(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
+/**
+ * Makes and opens the first data file of a directory. It gets its name when it is whole: one that
+ * was only begun could not be told from a damaged one. NO_SPACE, IO, NO_MEMORY, LOCKED.
+ */
+enum status store_begin_data_file(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+
 /** True when the store is to close. Any thread. */
 bool store_is_stopping(struct store *self);
 
