@@ -303,7 +303,7 @@ EXPORTED int close(int fd)
     bool failed = fd_fails(FAULT_CLOSE, fd);
     int error = errno;
     if (is_our_fd(fd)) {
-        unsynced_forget(fd);
+        unsynced_close(fd);
         own_fd(fd, false);
     }
     /* Linux closes the descriptor whatever it answers. */

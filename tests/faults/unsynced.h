@@ -10,10 +10,13 @@
 /** To be called before `len` bytes at `offset` of `fd` are written: keeps what is there. */
 void unsynced_remember(int fd, off_t offset, size_t len);
 
-/** A sync of `fd` succeeded, or `fd` was closed: what was written to it stays. */
+/** `fd` is closed: what was written to it stays, which is the kind case. */
+void unsynced_close(int fd);
+
+/** A sync of the file succeeded: what was written to it stays, by whichever descriptor. */
 void unsynced_forget(int fd);
 
-/** A sync of `fd` failed: what was there before is there again. The file keeps its length. */
+/** A sync of the file failed: what was there before is there again. The file keeps its length. */
 void unsynced_lose(int fd);
 
 /** The same for all files, at the end of the process. */
