@@ -30,7 +30,7 @@ STAYING = 1000  # sessions of the load that somebody reads
 COUNT_ERROR = 0.03  # for requests on the way
 # Of a GET beside the load, in the quietest seconds: two cores are shared by the store, its load and
 # what else goes on, so waits have many reasons, but the sweeper and checkpoints come all the time.
-TIMES_MS_MAX = (10, 50, 200)  # p99, p99.9, longest
+TIMES_MS_MAX = (10, 80, 300)  # p99, p99.9, longest
 WAIT_SHARE_MAX = 0.35  # of the time; a worker that waits longer for a core has no time to measure
 DEADLINE_S = 60
 
@@ -110,7 +110,8 @@ class Expiry(unittest.TestCase):
                         f"the sweeper lags behind: {row}, {then}")
 
     def test_nothing_grows_and_nobody_waits(self):
-        store = self.enterContext(Satcheld(OPTIONS.satcheld))
+        # One worker: a lock that it has to wait for for the load's sake holds up the reader, too.
+        store = self.enterContext(Satcheld(OPTIONS.satcheld, "--workers", "1"))
         begin_s = time.monotonic()
         load = self.load(store)
         rows, states, lines = self.follow(store, load)
