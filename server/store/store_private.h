@@ -83,13 +83,14 @@ enum status store_recover(struct store *self, char *errmsg, size_t errmsg_bytes)
  * Writes a data file of this epoch with the rows of the predecessor's, goes on with it and removes
  * the other. END: the store closes, nothing was changed. Keeper thread.
  */
-enum status store_renew(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+enum status store_renew(struct store *store, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /**
  * Makes and opens the first data file of a directory. It gets its name when it is whole: one that
  * was only begun could not be told from a damaged one. NO_SPACE, IO, NO_MEMORY, LOCKED.
  */
-enum status store_begin_data_file(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
+enum status store_begin_data_file(struct store *store, char *errmsg,
+                                  size_t errmsg_bytes) MUST_CHECK;
 
 /** True when the store is to close. Any thread. */
 bool store_is_stopping(struct store *self);

@@ -210,7 +210,7 @@ static bool can_give(enum fault_kind kind, int error)
 
 static struct fault choose(enum fault_kind kind, const char *path, int fd)
 {
-    uint32_t count = 0;
+    uint32_t count = 1; /* no list is empty */
     while (!is_end(&faults[kind][count])) {
         count++;
     }
@@ -447,9 +447,11 @@ EXPORTED int fstat(int fd, struct stat *out)
 }
 
 /* What programs built against older C libraries call, as the packaged LMDB was. */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the C library's name */
 int __fxstat(int version, int fd, struct stat *out);
 
 EXPORTED int __fxstat(int version, int fd, struct stat *out)
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 {
     (void)version;
     return fstat(fd, out);
