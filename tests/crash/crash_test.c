@@ -1,6 +1,7 @@
 /*
- * crash_test --satcheld PATH [--seed N] [--rounds N] [--data DIR]: the store is killed and has to
- * remember.
+ * crash_test --satcheld PATH [--seed N] [--rounds N] [--data DIR] [--pace N]: the store is killed
+ * and has to remember. On a slow machine a pace of N makes what happens between kills N times
+ * longer.
  *
  * A round: writers change sessions, satcheld is killed at a random moment (SIGKILL), it is started
  * again on the same directory (in some rounds killed a few times while it starts), and every
@@ -32,6 +33,7 @@ struct test {
     uint64_t seed;
     unsigned rounds;
     unsigned rounds_done;
+    unsigned pace; /* how many times longer everything lasts before a kill */
     uint64_t random;
     struct server server;
     struct model models[SESSIONS];
@@ -91,7 +93,7 @@ static bool start(struct test *self, const struct plan *plan)
     }
     for (unsigned left = plan->kill_starts ? between(self, 1, 3) : 0; left > 0; left--) {
         server_launch(&self->server);
-        pause_ms(between(self, 0, START_KILL_MS_MOST));
+        pause_ms(self->pace * between(self, 0, START_KILL_MS_MOST));
         server_kill(&self->server);
     }
     server_launch(&self->server);
@@ -188,7 +190,7 @@ static uint64_t write_until_killed(struct test *self, unsigned round)
             abort();
         }
     }
-    unsigned after_ms = between(self, KILL_MS_LEAST, KILL_MS_MOST);
+    unsigned after_ms = self->pace * between(self, KILL_MS_LEAST, KILL_MS_MOST);
     pause_ms(after_ms); /* the random moment */
     server_kill(&self->server);
     uint64_t acknowledged = 0;
@@ -272,7 +274,7 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 
 int main(int argc, char *argv[])
 {
-    static struct test test = {.seed = 20250101, .rounds = 50}; /* static: large */
+    static struct test test = {.seed = 20250101, .rounds = 50, .pace = 1}; /* static: large */
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--satcheld") == 0) {
             test.server.binary = argv[i + 1];
@@ -280,6 +282,8 @@ int main(int argc, char *argv[])
             test.seed = strtoull(argv[i + 1], NULL, 10);
         } else if (strcmp(argv[i], "--rounds") == 0) {
             test.rounds = (unsigned)strtoul(argv[i + 1], NULL, 10);
+        } else if (strcmp(argv[i], "--pace") == 0) {
+            test.pace = (unsigned)strtoul(argv[i + 1], NULL, 10);
         } else if (strcmp(argv[i], "--data") == 0) {
             test.server.data = argv[i + 1]; /* of this test alone, and left as it is */
         }
@@ -287,7 +291,7 @@ int main(int argc, char *argv[])
     char directory[] = "/tmp/satchel-crash-XXXXXX";
     if (test.server.binary == NULL || argc % 2 == 0 || mkdtemp(directory) == NULL) {
         (void)fprintf(stderr, "usage: crash_test --satcheld PATH [--seed N] [--rounds N] "
-                              "[--data DIR]\n");
+                              "[--data DIR] [--pace N]\n");
         return 2;
     }
     test.server.directory = directory;
