@@ -11,6 +11,8 @@
 #include "support/fake_disk.h"
 #include "support/store_stand.h"
 
+TestSuite(owner, .timeout = 60); /* what waits for ever is a failure */
+
 /* What the lease would answer. */
 struct fake_lease {
     _Atomic bool is_lost;
