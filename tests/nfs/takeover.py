@@ -175,6 +175,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     note(f"seed {options.seed}")
+    efs("lease", LEASE_S)
     Takeover(options).run(options.rounds)
 
 
