@@ -71,9 +71,11 @@ enum trap { NOTHING, OURS, READABLE, WRITABLE, A_LINK, A_FILE, ANOTHERS };
 static int try_as(uid_t user, enum trap trap, bool is_fine)
 {
     char path[64];
+    char target[80];
     char errmsg[256] = "";
     char *made = NULL;
     (void)snprintf(path, sizeof path, "/tmp/satchel-%u", (unsigned)user);
+    (void)snprintf(target, sizeof target, "%s.target", path);
     (void)umask(0);
     if ((trap == ANOTHERS && mkdir(path, 0700) != 0) || setresuid(user, user, 0) != 0) {
         return 1;
@@ -82,7 +84,8 @@ static int try_as(uid_t user, enum trap trap, bool is_fine)
     if (trap == OURS || trap == READABLE || trap == WRITABLE) {
         rc = mkdir(path, trap == OURS ? 0700 : trap == READABLE ? 0750 : 0702);
     } else if (trap == A_LINK) {
-        rc = symlink("/tmp", path);
+        rc = mkdir(target, 0700) == 0 ? symlink(target, path)
+                                      : -1; /* ours, but the link may move */
     } else if (trap == A_FILE) {
         FILE *file = fopen(path, "w");
         rc = file == NULL ? -1 : fclose(file);
@@ -94,6 +97,7 @@ static int try_as(uid_t user, enum trap trap, bool is_fine)
     free(made);
     (void)setresuid(0, 0, 0);
     (void)remove(path);
+    (void)rmdir(target);
     return rc == 0 && right ? 0 : 2;
 }
 
