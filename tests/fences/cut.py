@@ -30,6 +30,7 @@ EXIT_STORAGE = 3
 NOTED_LATE_MS = 500
 CONTROL_S = 5  # how long an owner that is not fenced goes on
 CONTROLS_MAX = 3
+SESSIONS = ("--sessions", "20000")  # so many that B does not write over all that A lost
 OPTIONS = ("--checkpoint-interval", "200ms", "--segment-bytes", "1m")
 
 
@@ -45,7 +46,8 @@ class Round:
 
     def load(self, store):
         number = len(self.loads) + 1
-        load = Load(store, number, os.path.join(self.work, f"acks.{number}"), "--rate", "500")
+        load = Load(store, number, os.path.join(self.work, f"acks.{number}"), "--rate", "500",
+                    *SESSIONS)
         self.loads.append(load)
         wait_until(lambda: len(load.acknowledged()) > 100, "changes are acknowledged", WAIT_S)
         return load
@@ -78,7 +80,7 @@ class Round:
         self.loads[1].finish()
         second.verify()
         second.start()
-        checked = check(second, [load.log for load in self.loads])
+        checked = check(second, [load.log for load in self.loads], *SESSIONS)
         assert second.terminate(WAIT_S) == 0, second.log()
         second.verify()
         return checked
