@@ -413,6 +413,9 @@ static enum status become_owner(struct server *self, char *errmsg, size_t errmsg
         status = register_metrics(self);
     }
     if (status == STATUS_OK) {
+        char address[300];
+        lease_set_address(self->lease, with_port(address, sizeof address, self->settings.net.listen,
+                                                 net_port(self->net)));
         log_addresses(self);
     }
     return status;

@@ -52,10 +52,11 @@ struct lease {
     pthread_cond_t done;            /* lease_confirm() waits */
     enum phase phase;
     bool stopping;
-    uint64_t epoch;            /* to be written */
-    uint64_t wanted;           /* confirmations asked for */
-    uint64_t confirmed;        /* … and had */
-    struct lease_record other; /* the owner as a standby knows it */
+    uint64_t epoch;                 /* to be written; 0: not known yet */
+    char address[LEASE_NAME_BYTES]; /* likewise; empty: what deps said */
+    uint64_t wanted;                /* confirmations asked for */
+    uint64_t confirmed;             /* … and had */
+    struct lease_record other;      /* the owner as a standby knows it */
 };
 
 const struct option_desc lease_option_descs[] = {
@@ -212,6 +213,9 @@ static bool beat(struct lease *self)
     (void)pthread_mutex_lock(&self->lock);
     uint64_t wanted = self->wanted;
     self->record.epoch = self->epoch != 0 ? self->epoch : self->record.epoch;
+    if (self->address[0] != '\0') {
+        memcpy(self->record.address, self->address, sizeof self->address);
+    }
     (void)pthread_mutex_unlock(&self->lock);
     int64_t began_ns = clock_mono_ns(self->deps.clock);
     int64_t until_ns = atomic_load_explicit(&self->valid_until_ns, memory_order_relaxed);
@@ -302,6 +306,13 @@ static enum status confirm(void *arg, uint64_t epoch)
 struct ownership lease_ownership(struct lease *self)
 {
     return (struct ownership){.holds = holds, .confirm = confirm, .arg = self};
+}
+
+void lease_set_address(struct lease *self, const char *address)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    (void)snprintf(self->address, sizeof self->address, "%s", address);
+    (void)pthread_mutex_unlock(&self->lock);
 }
 
 uint64_t lease_released_epoch(const struct lease *self)

@@ -82,6 +82,9 @@ uint64_t lease_released_epoch(const struct lease *self);
 /** The answers that store and serve ask for; they borrow the lease. */
 struct ownership lease_ownership(struct lease *self);
 
+/** Says from now on where the owner can be reached: HOST:PORT. Any thread. */
+void lease_set_address(struct lease *self, const char *address);
+
 /** Time left until the clock runs out unless a beat succeeds, in ms; 0: not owned. Any thread. */
 uint64_t lease_left_ms(const struct lease *self);
 

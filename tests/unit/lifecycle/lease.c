@@ -31,6 +31,10 @@ Test(lease, who_takes_it_owns_the_directory_and_says_so)
     cr_assert(ge(u64, record.heartbeats, 1));
     cr_assert(eq(i64, record.at_ms, atomic_load(&kit.wall_ms)));
     cr_assert(eq(uint, kit.acquired, 0)); /* for a standby only: who opens knows by the result */
+    lease_set_address(kit.lease, "10.0.1.5:40001"); /* in the next heartbeat */
+    cr_assert(eq(int, ownership_confirm(&kit.owner, 1), STATUS_OK));
+    record = kit_record(&kit);
+    cr_assert(eq(str, record.address, (char *)"10.0.1.5:40001"));
     cr_assert(eq(int, kit_close(&kit, true), STATUS_OK));
     cr_assert(kit_record(&kit).is_released);
     kit_end(&kit);
