@@ -18,9 +18,10 @@ from processes import die_with_parent, wait_until
 class SlowFs:
     """A mounted file system, gone with `with`; skips the test where it cannot be mounted."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, parent=None):
+        """`parent`: the directory to make it in; None: where temporary files go."""
         self.binary = binary
-        self.directory = tempfile.mkdtemp(prefix="satchel-test-")
+        self.directory = tempfile.mkdtemp(prefix="satchel-test-", dir=parent)
         self.behind = os.path.join(self.directory, "behind")  # what it shows, without faults
         self.mount_point = os.path.join(self.directory, "mnt")
         self.process = None

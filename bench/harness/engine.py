@@ -1,0 +1,209 @@
+"""Journal and checkpoint: what they write, how long a start takes, what a session needs.
+
+Three parts: the store alone, driven by store_updates; servers at 1,000 updates a second; and servers
+that are killed and started again with many sessions.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+
+from harness import machine, servers, slow_disk, table
+from harness.servers import Failed
+
+LIBRARY = "libcount_io.so"
+BATCHES = (1, 10, 100, 1000)
+UPDATES_EACH = {1: 2000, 10: 5000, 100: 20000, 1000: 50000}
+DIRTY = (100, 1000, 10000)  # sessions in one checkpoint
+STORE_SESSIONS = 100000
+CEILING_BYTES = (512, 4096, 65536, 1 << 20)
+UPDATES_PER_S = 1000
+UPDATE_SERVERS = ("satchel-durable", "redis-everysec", "redis-always")
+TAIL_SECONDS = 1  # of mixed load before a server is killed, so that its journal has something
+STEP_S_MAX = 600
+
+
+class Counted:
+    """The counters of count_io.c for a program that is started with `environment`."""
+
+    def __init__(self, programs, below, directory):
+        self.path = os.path.join(directory, f"counts-{random.getrandbits(32):08x}")
+        self.environment = {"LD_PRELOAD": programs.path(LIBRARY), "COUNT_IO_BELOW": below,
+                            "COUNT_IO_FILE": self.path}
+
+    def read(self):
+        """{"data_writes", "data_bytes", "data_syncs", and the same of journals}."""
+        names = [f"{whose}_{what}" for whose in ("data", "journal")
+                 for what in ("writes", "bytes", "syncs")]
+        try:
+            with open(self.path, "rb") as counts:
+                return dict(zip(names, struct.unpack("=6Q", counts.read())))
+        except (FileNotFoundError, struct.error):
+            raise Failed(f"{LIBRARY} has counted nothing in {self.path}") from None
+
+
+def difference(after, before):
+    return {name: after[name] - before[name] for name in after}
+
+
+class StoreAlone:
+    """One run of store_updates: the counters after each of its steps."""
+
+    def __init__(self, bench, sessions, updates, batch):
+        self.directory = tempfile.mkdtemp(prefix="store-", dir=bench.directory)
+        self.counted = Counted(bench.programs, self.directory, bench.directory)
+        self.steps = {}
+        command = [bench.programs.path("store_updates"), self.directory, str(sessions),
+                   str(updates), str(batch), str(table.VALUE_BYTES)]
+        try:
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                  env={**os.environ, **self.counted.environment},
+                                  preexec_fn=servers.die_with_parent) as process:
+                for line in process.stdout:
+                    name, seconds = line.split()
+                    self.steps[name] = (float(seconds), self.counted.read())
+                    process.stdin.write("\n")
+                    process.stdin.flush()
+            if process.returncode != 0 or len(self.steps) != 3:
+                raise Failed(f"store_updates ended with {process.returncode}: {' '.join(command)}")
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def between(self, first, then):
+        """(counted in that step, seconds it took)"""
+        seconds, after = self.steps[then]
+        return difference(after, self.steps[first][1]), seconds
+
+
+def measure_store(bench, size):
+    bench.say("---- engine: the store alone")
+    sessions = min(STORE_SESSIONS, size.keys)
+    for batch in BATCHES:
+        updates = UPDATES_EACH[batch]
+        counts, seconds = StoreAlone(bench, sessions, updates, batch).between("loaded", "updated")
+        bench.results.add(f"journal-batch-{batch}", "store", 1, {
+            "batch": batch,
+            "writes_per_update": counts["journal_writes"] / updates,
+            "syncs_per_update": counts["journal_syncs"] / updates,
+            "bytes_per_update": counts["journal_bytes"] / updates,
+            "updates_per_s": updates / seconds}, counts=counts)
+        bench.say(f"  journal, {batch} at a time: {counts['journal_writes'] / updates:.3f} writes, "
+                  f"{counts['journal_syncs'] / updates:.3f} syncs, "
+                  f"{counts['journal_bytes'] / updates:.0f} bytes an update")
+    for dirty in DIRTY:
+        counts, seconds = StoreAlone(bench, max(sessions, dirty), dirty, dirty
+                                     ).between("updated", "closed")
+        bench.results.add(f"checkpoint-{dirty}", "store", 1, {
+            "dirty": dirty,
+            "writes_per_update": counts["data_writes"] / dirty,
+            "syncs_per_update": counts["data_syncs"] / dirty,
+            "bytes_per_update": counts["data_bytes"] / dirty,
+            "seconds": seconds}, counts=counts)
+        bench.say(f"  checkpoint of {dirty}: {counts['data_writes'] / dirty:.3f} writes, "
+                  f"{counts['data_bytes'] / dirty:.0f} bytes a session, {seconds * 1000:.1f} ms")
+
+
+def measure_ceiling(bench, size):
+    bench.say(f"---- disk ceiling: one record, one fdatasync, on {bench.results.stamp()['file_system']}")
+    for mode in ("append", "overwrite"):
+        for record_bytes in CEILING_BYTES:
+            told = slow_disk.ceiling(bench.programs, bench.directory, record_bytes,
+                                     size.ceiling_seconds, mode, machine.all_cores())
+            bench.results.add(f"ceiling-{mode}-{record_bytes}", "disk", 1, {
+                name: told[name] for name in ("bytes", "syncs_per_s", "mib_per_s", "p50_us",
+                                              "p99_us")}, ceiling=told)
+            bench.say(f"  {mode} {record_bytes:8} bytes: {told['syncs_per_s']:9,.0f} syncs/s "
+                      f"{told['mib_per_s']:8.1f} MiB/s  p50 {told['p50_us']:.0f} us "
+                      f"p99 {told['p99_us']:.0f} us")
+
+
+def measure_updates(bench, size):
+    """Servers at a fixed rate of updates of random sessions, as traffic has it."""
+    bench.say(f"---- engine: {UPDATES_PER_S} updates/s")
+    server_cores, load_cores = machine.cores()
+    series = f"updates-{UPDATES_PER_S}"
+    for name in UPDATE_SERVERS:
+        with contextlib.ExitStack() as stack:
+            try:
+                server = servers.make(name, bench.programs, bench.directory, server_cores)
+            except servers.Missing as why:
+                bench.skip(str(why))
+                continue
+            counted = Counted(bench.programs, server.data, bench.directory)
+            server.environment |= counted.environment
+            stack.enter_context(server)
+            bench.preload(server, table.load_of(table.SETS, 1), load_cores)
+            before = counted.read()
+            told = bench.load(server, table.load_of(
+                table.SETS, 1, rate=UPDATES_PER_S, seconds=size.updates_seconds, warmup=0),
+                load_cores)
+            server.wait_quiet()
+            counts = difference(counted.read(), before)
+        updates = told["result"].get("operations_total") or told["result"]["operations"]
+        if updates == 0:
+            raise Failed(f"{name}: no update was made")
+        changed_bytes = table.VALUE_BYTES + told["result"].get("id_bytes", 0)
+        total = {what: counts[f"data_{what}"] + counts[f"journal_{what}"]
+                 for what in ("writes", "bytes", "syncs")}
+        bench.results.add(series, name, 1, {
+            "writes_per_update": total["writes"] / updates,
+            "syncs_per_update": total["syncs"] / updates,
+            "bytes_per_update": total["bytes"] / updates,
+            "bytes_per_changed_byte": total["bytes"] / updates / changed_bytes,
+            "journal_writes_per_update": counts["journal_writes"] / updates,
+            "journal_bytes_per_update": counts["journal_bytes"] / updates,
+            "data_writes_per_update": counts["data_writes"] / updates,
+            "data_bytes_per_update": counts["data_bytes"] / updates}, load=told, counts=counts)
+        bench.say(f"  {name}: {total['writes'] / updates:.3f} writes, "
+                  f"{total['syncs'] / updates:.3f} syncs, {total['bytes'] / updates:.0f} bytes an "
+                  f"update (journal {counts['journal_bytes'] / updates:.0f})")
+
+
+def measure_starts(bench, size, sessions):
+    """SIGKILL to the first answer, and memory, with so many sessions. redis has just rewritten its
+    append-only file; both have some journal on top, from a moment of load."""
+    series = f"start-{sessions}"
+    bench.say(f"---- engine: {sessions} sessions")
+    server_cores, load_cores = machine.cores()
+    keys, bench.keys = bench.keys, sessions
+    try:
+        for name in table.DURABLE:
+            with contextlib.ExitStack() as stack:
+                server = bench.start(stack, name, server_cores)
+                if server is None:
+                    continue
+                empty = server.memory_bytes("RssAnon")
+                told = bench.preload(server, table.load_of(table.SETS, 1), load_cores)
+                each = (server.memory_bytes("RssAnon") - empty) / sessions
+                content = table.VALUE_BYTES + told["result"].get("id_bytes", 0)
+                server.tidy()
+                for number in range(1, size.start_rounds + 1):
+                    bench.load(server, table.load_of(table.MIXED, 1, seconds=TAIL_SECONDS,
+                                                     warmup=0, seed=number), load_cores)
+                    begin = time.monotonic()
+                    server.kill()
+                    server.start()
+                    serving_s = time.monotonic() - begin
+                    again = (server.memory_bytes("RssAnon") - empty) / sessions
+                    bench.results.add(series, name, number, {
+                        "sessions": sessions, "serving_s": serving_s,
+                        "beyond_bytes": each - content, "beyond_bytes_restarted": again - content})
+                    bench.say(f"  {series} {number}/{size.start_rounds} {name}: serving after "
+                              f"{serving_s:.2f} s, {each - content:.0f} bytes a session beyond id "
+                              f"and value")
+                    server.wait_quiet()
+    finally:
+        bench.keys = keys
+
+
+def measure(bench, size):
+    measure_ceiling(bench, size)
+    measure_store(bench, size)
+    measure_updates(bench, size)
+    for sessions in size.start_sessions:
+        measure_starts(bench, size, sessions)

@@ -1,0 +1,135 @@
+"""What is measured, and what Satchel has to reach: one entry a row.
+
+A Series is one workload against some servers; a Target compares one figure of it with a limit or
+with another server. The comparison (bench/peers), bench/engine, bench/slow-disk and bench/report
+read these lists and know nothing else about what they show.
+"""
+
+import dataclasses
+
+CONNECTIONS = 50
+VALUE_BYTES = 512
+MIXED = "get 80, set 20"
+SETS = "set 100"
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One workload. `options` are those of satchel-bench; `group` says which servers run side by
+    side for it (see GROUPS)."""
+
+    name: str
+    what: str
+    group: str
+    servers: tuple
+    options: dict
+    warmup_s: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Servers that are started together, one of which is asked at a time."""
+
+    name: str
+    shares_cores: bool = False  # every server and the load may use every core; the load is niced
+    idle: dict = dataclasses.field(default_factory=dict)  # server: connections that do nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """figure of server (divided by that of `against`) is at_most or at_least so much."""
+
+    what: str
+    series: str
+    figure: str
+    server: str
+    against: str | None = None
+    against_figure: str | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    unit: str = ""  # of the value when there is nobody to compare with
+    scale: float = 1  # shown value = measured value / scale
+
+
+def load_of(mix, pipeline, **more):
+    return {"mix": mix, "pipeline": pipeline, "connections": CONNECTIONS,
+            "value-bytes": VALUE_BYTES, "threads": 1, **more}
+
+
+ALL = ("null", "satchel-fast", "satchel-durable", "redis-no-aof", "redis-everysec", "redis-always",
+       "memcached")
+DURABLE = ("satchel-durable", "redis-always")
+
+GROUPS = {group.name: group for group in (
+    Group("one-core"),
+    Group("two-workers", shares_cores=True),
+    Group("idle", idle={"satchel-idle": 10000}),
+)}
+
+# The rates of durable servers count what they do every 2 s as well, so that much is warm-up: the
+# writing back of it falls into the measured seconds.
+STEADY_S = 2
+
+SERIES = {series.name: series for series in (
+    Series("mixed-p1", "mixed 1:4, no pipelining", "one-core", ALL, load_of(MIXED, 1), STEADY_S),
+    Series("mixed-p16", "mixed 1:4, 16 pipelined", "one-core", ALL, load_of(MIXED, 16), STEADY_S),
+    Series("set-p16", "SET only, 16 pipelined", "one-core", ALL, load_of(SETS, 16), STEADY_S),
+    Series("set-p1", "SET only, no pipelining", "one-core", DURABLE, load_of(SETS, 1), STEADY_S),
+    Series("workers-p1", "mixed 1:4, no pipelining, on all cores with the load niced",
+           "two-workers", ("satchel-fast", "satchel-2-workers"), load_of(MIXED, 1, threads=2)),
+    Series("idle", "mixed 1:4, no pipelining, beside idle connections", "idle",
+           ("satchel-durable", "satchel-idle"), load_of(MIXED, 1), STEADY_S),
+)}
+
+SLOW_CONNECTIONS = (50, 200)
+FSYNC_US, READ_US = 2700, 1000  # what storage like EFS takes
+
+
+def cpu(what, series, server, against, at_most):
+    return Target(f"CPU/op, {what}", series, "cpu_us_per_op", server, against, at_most=at_most)
+
+
+def rate(what, series, at_least):
+    return Target(what, series, "ops_per_s", "satchel-durable", "redis-always", at_least=at_least)
+
+
+TARGETS = (
+    cpu("mixed, no pipelining: fast", "mixed-p1", "satchel-fast", "null", 1.08),
+    cpu("mixed, no pipelining: fast", "mixed-p1", "satchel-fast", "redis-no-aof", 1),
+    cpu("mixed, no pipelining: fast", "mixed-p1", "satchel-fast", "memcached", 1),
+    cpu("mixed, no pipelining: durable", "mixed-p1", "satchel-durable", "redis-always", 0.9),
+    cpu("mixed, 16 pipelined: fast", "mixed-p16", "satchel-fast", "null", 1.10),
+    cpu("mixed, 16 pipelined: fast", "mixed-p16", "satchel-fast", "redis-no-aof", 0.85),
+    cpu("mixed, 16 pipelined: durable", "mixed-p16", "satchel-durable", "redis-always", 0.9),
+    cpu("SET, 16 pipelined: fast", "set-p16", "satchel-fast", "null", 1.25),
+    cpu("SET, 16 pipelined: durable", "set-p16", "satchel-durable", "redis-always", 0.9),
+    rate("durable SET/s, no pipelining", "set-p1", 1.3),
+    rate("durable SET/s, 16 pipelined", "set-p16", 1.3),
+    rate("durable mixed/s, no pipelining", "mixed-p1", 1.6),
+    rate("durable mixed/s, 16 pipelined", "mixed-p16", 1.3),
+    cpu("2 workers on 2 cores", "workers-p1", "satchel-2-workers", "satchel-fast", 1.1),
+    Target("memory of an idle connection", "idle", "idle_bytes_each", "satchel-idle",
+           at_most=10 * 1024, unit="KiB", scale=1024),
+    Target("p99 of 50 active connections beside 10,000 idle ones", "idle", "all_p99_us",
+           "satchel-idle", "satchel-durable", at_most=1.2),
+    Target("fsync 2.7 ms, 50 connections: throughput", "slow-50", "ops_per_s", "satchel-durable",
+           "redis-always", at_least=5),
+    Target("fsync 2.7 ms, 200 connections: throughput", "slow-200", "ops_per_s", "satchel-durable",
+           "redis-always", at_least=3),
+    Target("fsync 2.7 ms, 50 connections: GET p99", "slow-50", "get_p99_us", "satchel-durable",
+           "redis-always", at_most=1 / 14),
+    Target("fsync 2.7 ms, 200 connections: GET p99", "slow-200", "get_p99_us", "satchel-durable",
+           "redis-always", at_most=1 / 6),
+    Target("fsync 2.7 ms, 50 connections: durable SET p50", "slow-50", "set_p50_us",
+           "satchel-durable", "fsync", at_most=1.6),
+    Target("fsync 2.7 ms, 200 connections: durable SET p50", "slow-200", "set_p50_us",
+           "satchel-durable", "fsync", at_most=1.6),
+    Target("memory a session beyond id and value, 1 M sessions", "start-1000000",
+           "beyond_bytes", "satchel-durable", at_most=80, unit="bytes"),
+    Target("1 M sessions: SIGKILL to serving", "start-1000000", "serving_s", "satchel-durable",
+           "redis-always", at_most=1),
+    Target("write calls per updated session at 1,000 updates/s", "updates-1000",
+           "writes_per_update", "satchel-durable", at_most=0.2),
+    Target("bytes written per byte changed at 1,000 updates/s", "updates-1000",
+           "bytes_per_changed_byte", "satchel-durable", at_most=2),
+)
