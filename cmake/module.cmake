@@ -26,5 +26,5 @@ function(satchel_unit_test module)
     # -j1: with tests side by side Criterion 2.4.1 itself leaks, which the leak check would report.
     add_test(NAME unit/${module}
         COMMAND ${CMAKE_SOURCE_DIR}/tests/support/run-checked $<TARGET_FILE:unit_${module}> -j1)
-    set_tests_properties(unit/${module} PROPERTIES LABELS unit TIMEOUT 300)
+    set_tests_properties(unit/${module} PROPERTIES LABELS unit TIMEOUT 600)
 endfunction()
