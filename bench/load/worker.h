@@ -90,8 +90,8 @@ enum phase { PHASE_PRELOAD, PHASE_LOAD, PHASE_DRAIN };
 struct tally {
     uint64_t operations;       /* answered while it was measured */
     uint64_t operations_total; /* answered since the warm-up began, those after the end too */
-    uint64_t errors;     /* refusals and answers that do not fit, in the whole run */
-    uint64_t misses;     /* no such session, while it was measured */
+    uint64_t errors;           /* refusals and answers that do not fit, in the whole run */
+    uint64_t misses;           /* no such session, while it was measured */
     uint64_t verified_gets;
     uint64_t wrong_values;
 };
