@@ -123,14 +123,19 @@ def measure_ceiling(bench, size):
 
 
 def measure_updates(bench, size):
-    """Servers at a fixed rate of updates of random sessions, as traffic has it."""
-    bench.say(f"---- engine: {UPDATES_PER_S} updates/s")
+    """Servers at a fixed rate of updates of random sessions, on storage with the latency of a
+    network file system: that decides how many updates one write carries."""
+    bench.say(f"---- engine: {UPDATES_PER_S} updates/s, fsync {table.FSYNC_US / 1000:g} ms")
     server_cores, load_cores = machine.cores()
     series = f"updates-{UPDATES_PER_S}"
     for name in UPDATE_SERVERS:
         with contextlib.ExitStack() as stack:
+            storage = slow_disk.mount(bench, stack)
+            if storage is None:
+                return
             try:
-                server = servers.make(name, bench.programs, bench.directory, server_cores)
+                server = servers.make(name, bench.programs, bench.directory, server_cores,
+                                      storage.path())
             except servers.Missing as why:
                 bench.skip(str(why))
                 continue
@@ -138,10 +143,11 @@ def measure_updates(bench, size):
             server.environment |= counted.environment
             stack.enter_context(server)
             bench.preload(server, table.load_of(table.SETS, 1), load_cores)
+            slow_disk.slow_down(storage, stack)
             before = counted.read()
             told = bench.load(server, table.load_of(
-                table.SETS, 1, rate=UPDATES_PER_S, seconds=size.updates_seconds, warmup=0),
-                load_cores)
+                table.SETS, 1, rate=UPDATES_PER_S, seconds=size.updates_seconds, warmup=0,
+                preload="no"), load_cores)
             server.wait_quiet()
             counts = difference(counted.read(), before)
         updates = told["result"].get("operations_total") or told["result"]["operations"]
@@ -184,7 +190,8 @@ def measure_starts(bench, size, sessions):
                 server.tidy()
                 for number in range(1, size.start_rounds + 1):
                     bench.load(server, table.load_of(table.MIXED, 1, seconds=TAIL_SECONDS,
-                                                     warmup=0, seed=number), load_cores)
+                                                     warmup=0, seed=number, preload="no"),
+                               load_cores)
                     begin = time.monotonic()
                     server.kill()
                     server.start()

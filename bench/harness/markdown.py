@@ -117,7 +117,8 @@ def engine(measurements):
         lines += ["", "The checkpoint alone:"] + rows(
             ["sessions", "writes a session", "syncs a session", "bytes a session", "seconds"], body)
     for series in by_prefix(measurements, "updates-"):
-        lines += ["", f"At {int(series[len('updates-'):]):,} updates of random sessions a second:"]
+        lines += ["", f"At {int(series[len('updates-'):]):,} updates of random sessions a second, on "
+                  f"storage with fsync {table.FSYNC_US / 1000:g} ms:"]
         lines += rows(["server", "writes an update", "syncs an update", "bytes an update",
                        "of which journal", "of which data file"],
                       [[label(name), *cells(series, name, *each, "journal_bytes_per_update",

@@ -5,7 +5,8 @@ import time
 
 from harness import idle, load, machine, servers
 
-PRELOAD = {"preload": "yes", "seconds": 0, "warmup": 0, "connections": 16, "pipeline": 16}
+# Writes every session once and ends; it has to be loaded for a moment, too.
+PRELOAD = {"preload": "yes", "seconds": 0.05, "warmup": 0, "connections": 16, "pipeline": 16}
 
 
 class Bench:
@@ -65,7 +66,7 @@ class Bench:
         before_s = server.cpu_s()
         told = self.load(server, {**series.options, "seconds": self.seconds,
                                   "warmup": series.warmup_s if server.kind.is_durable() else 0,
-                                  "seed": number}, cores, niceness)
+                                  "seed": number, "preload": "no"}, cores, niceness)
         ended = time.monotonic()
         server.wait_quiet()
         put_off_s = time.monotonic() - ended
@@ -132,7 +133,7 @@ def run_scenario(bench, series, only=None):
         running = [server for name in series.servers if not only or name in only
                    if (server := bench.start(stack, name, server_cores)) is not None]
         for server in running:
-            bench.load(server, {**series.options, "preload": "yes", "seconds": 0, "warmup": 0},
+            bench.load(server, {**series.options, "preload": "yes", "seconds": 0.05, "warmup": 0},
                        load_cores)
         for number in range(1, bench.rounds + 1):
             for server in running:

@@ -48,16 +48,32 @@ def behind(directory):
     return MEMORY if room.f_bavail * room.f_frsize >= MEMORY_BYTES_MIN else directory
 
 
+def mount(bench, stack):
+    """A mounted SlowFs that is not slow yet and ends with the stack; None, and one line, where
+    that cannot be."""
+    try:
+        storage = stack.enter_context(SlowFs(bench.programs.path("slow_fs"),
+                                             behind(bench.directory)))
+    except (unittest.SkipTest, Missing) as why:
+        bench.skip(f"storage with latency: {why}")
+        return None
+    return storage
+
+
+def slow_down(storage, stack):
+    """From now on it has the latency, until the stack ends."""
+    storage.be(f"sync-us={table.FSYNC_US} read-us={table.READ_US}")
+    # So that no server ends slowly.
+    stack.callback(storage.be, "sync-us=0 read-us=0")
+
+
 def measure(bench, size):
     server_cores, load_cores = machine.cores()
     bench.say(f"---- slow disk: fsync {table.FSYNC_US / 1000:g} ms, reads "
               f"{table.READ_US / 1000:g} ms")
     with contextlib.ExitStack() as stack:
-        try:
-            storage = stack.enter_context(SlowFs(bench.programs.path("slow_fs"),
-                                                 behind(bench.directory)))
-        except (unittest.SkipTest, Missing) as why:
-            bench.skip(f"slow disk: {why}")
+        storage = mount(bench, stack)
+        if storage is None:
             return
         running = {}
         for name in table.DURABLE:
@@ -65,9 +81,7 @@ def measure(bench, size):
             if server is not None:
                 running[name] = server
                 bench.preload(server, table.load_of(table.MIXED, 1), load_cores)
-        storage.be(f"sync-us={table.FSYNC_US} read-us={table.READ_US}")
-        # It ends without the latency, and without a server that waits for it.
-        stack.callback(storage.be, "sync-us=0 read-us=0")
+        slow_down(storage, stack)
         for series in map(series_of, size.slow_connections):
             for number in range(1, size.slow_rounds + 1):
                 told = ceiling(bench.programs, storage.path(), FSYNC_RECORD_BYTES, FSYNC_SECONDS,
