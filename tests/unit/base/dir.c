@@ -95,7 +95,7 @@ static int try_as(uid_t user, enum trap trap, bool is_fine)
                          : status == STATUS_INVALID && strstr(errmsg, path) != NULL &&
                                strstr(errmsg, "--run-dir") != NULL;
     free(made);
-    (void)setresuid(0, 0, 0);
+    rc = setresuid(0, 0, 0) == 0 ? rc : -1;
     (void)remove(path);
     (void)rmdir(target);
     return rc == 0 && right ? 0 : 2;
