@@ -248,6 +248,7 @@ static void begin_batch(struct serve_worker *self)
     if (!ownership_holds(&self->serve->owner)) {
         storage_death("the lease ran out: the storage was not reached in time");
     }
+    self->has_run = true;
     self->now_ms = clock_wall_ms(self->serve->clock);
     self->now_ns = clock_mono_ns(self->serve->clock);
 }
@@ -368,6 +369,18 @@ static struct waiting_load *take_loaded(struct serve_worker *self)
         newest = next;
     }
     return oldest;
+}
+
+/* A turn's changes go to the storage together. */
+static void on_turned(void *arg, struct worker *worker)
+{
+    (void)arg;
+    struct serve_worker *self = worker_state(worker);
+    if (self->has_run) {
+        store_flush(self->serve->store, self->is_awaiting);
+        self->has_run = false;
+        self->is_awaiting = false;
+    }
 }
 
 /* Runs commands again whose values have been read. */
@@ -508,6 +521,7 @@ struct net_handler serve_handler(struct serve *self)
         .opened = on_opened,
         .received = on_received,
         .closed = on_closed,
+        .turned = on_turned,
         .woken = on_woken,
         .arg = self,
     };

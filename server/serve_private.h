@@ -84,6 +84,8 @@ struct serve_worker {
     bool drained;     /* GOAWAY was sent to all */
     bool lagging;     /* clients may be paused because the storage lags behind */
     uint32_t waiting; /* loads under way */
+    bool has_run;     /* commands in this turn of the loop */
+    bool is_awaiting; /* some of their replies wait for the storage */
     struct serve_metrics metrics;
     /* The lowest lsn a parked reply waits for; 0: none. Written by the worker, read by the journal
      * thread; see serve_on_durable. */

@@ -17,6 +17,7 @@ static void park(struct serve_worker *self, struct client *client, uint64_t gate
         return;
     }
     client->in_flight++;
+    self->is_awaiting = true;
     if (self->parked.count == 1) {
         atomic_store_explicit(&self->gate_lsn, gate_lsn, memory_order_relaxed);
     }

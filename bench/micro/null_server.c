@@ -205,6 +205,7 @@ int main(int argc, char **argv)
                                   .opened = on_conn,
                                   .received = on_received,
                                   .closed = on_conn,
+                                  .turned = on_worker,
                                   .woken = on_worker,
                                   .arg = &replies};
     struct net *net;

@@ -232,7 +232,10 @@ static void *worker_main(void *arg)
     (void)pthread_cond_broadcast(&net->changed);
     (void)pthread_mutex_unlock(&net->lock);
 
-    (void)event_base_loop(self->base, 0);
+    while (event_base_loop(self->base, EVLOOP_ONCE) == 0 && !event_base_got_break(self->base)) {
+        net->handler.turned(net->handler.arg, self);
+        worker_flush(self);
+    }
     on_reap(-1, 0, self);
     net->handler.worker_stopped(net->handler.arg, self);
     return NULL;

@@ -27,6 +27,13 @@ uint64_t store_durable_lsn(const struct store *self)
     return store_state(self) == STORE_SERVING ? journal_durable_lsn(self->journal) : 0;
 }
 
+void store_flush(struct store *self, bool awaited)
+{
+    if (store_state(self) == STORE_SERVING) {
+        journal_flush(self->journal, awaited);
+    }
+}
+
 enum store_pressure store_pressure(const struct store *self)
 {
     if (store_state(self) != STORE_SERVING) {

@@ -19,8 +19,10 @@ enum {
     CHUNK_BYTES = 1024 * 1024,         /* a frame; a larger record gets a chunk of its own */
     FLUSH_BYTES_MAX = 4 * 1024 * 1024, /* what one fdatasync may cover */
     SPARE_CHUNKS_MAX = 8,
-    SPACE_POLL_MS = 200, /* how often a full disk is tried again */
-    IDLE_MS = 100,       /* after it a frame says what is durable */
+    SPACE_POLL_MS = 200,     /* how often a full disk is tried again */
+    IDLE_MS = 100,           /* after it a frame says what is durable */
+    PACE_MS = 5,             /* how long what nobody waits for collects … */
+    PACE_BYTES = 256 * 1024, /* … unless it is so much */
 };
 
 struct chunk {
@@ -32,14 +34,18 @@ struct chunk {
     uint8_t bytes[]; /* frame header, records */
 };
 
+/* What the journal's thread does. */
+enum journal_thread { FLUSHING, IDLE, PACING };
+
 struct journal {
     struct journal_options options; /* immutable; dir is owned */
     pthread_t thread;
 
-    pthread_mutex_t lock; /* guards the members up to `durable_lsn` */
-    pthread_cond_t work;  /* the journal thread waits for records */
-    pthread_cond_t done;  /* others wait for durable_lsn */
-    bool idle;            /* the journal thread waits at `work` */
+    pthread_mutex_t lock;      /* guards the members up to `durable_lsn` */
+    pthread_cond_t work;       /* the journal thread waits for records */
+    pthread_cond_t done;       /* others wait for durable_lsn */
+    enum journal_thread doing; /* unless FLUSHING it waits at `work` */
+    bool awaited;              /* somebody waits for what is queued */
     bool stopping;
     bool failed;
     uint64_t next_lsn;
@@ -141,8 +147,24 @@ refuse:
 
 void journal_end(struct journal *self)
 {
-    bool wake = self->idle;
-    self->idle = false;
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+static bool is_much(const struct journal *self)
+{
+    return atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed) >= PACE_BYTES;
+}
+
+void journal_flush(struct journal *self, bool awaited)
+{
+    /* Relaxed: the caller's own records are in it, others see to theirs. */
+    if (atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed) == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&self->lock);
+    bool wake = self->first != NULL &&
+                (self->doing == IDLE || (self->doing == PACING && (awaited || is_much(self))));
+    self->awaited = self->awaited || awaited;
     (void)pthread_mutex_unlock(&self->lock);
     if (wake) {
         (void)pthread_cond_signal(&self->work);
@@ -255,21 +277,31 @@ static enum status note_durable(struct journal *self)
     return status;
 }
 
-/* Waits for records. On a full disk nothing comes here, so what is idle is durable. */
+/* Waits for records; on a full disk nothing comes here, so what is idle is durable. */
 static enum status wait_for_records(struct journal *self)
 {
     enum status status = STATUS_OK;
     const struct timespec until = soon(IDLE_MS);
+    self->doing = IDLE;
     while (self->first == NULL && !self->stopping && status == STATUS_OK) {
-        self->idle = true;
         if (self->noted) {
             (void)pthread_cond_wait(&self->work, &self->lock);
         } else if (pthread_cond_timedwait(&self->work, &self->lock, &until) == ETIMEDOUT) {
             status = note_durable(self);
         }
     }
-    self->idle = false;
     return status;
+}
+
+/* Lets what nobody waits for collect. */
+static void wait_for_more(struct journal *self)
+{
+    const struct timespec until = soon(PACE_MS);
+    self->doing = PACING;
+    while (!self->awaited && !self->stopping && !is_much(self) &&
+           pthread_cond_timedwait(&self->work, &self->lock, &until) != ETIMEDOUT) {
+    }
+    self->doing = FLUSHING;
 }
 
 /* Takes up to FLUSH_BYTES_MAX of what is waiting; NULL when there is nothing. */
@@ -289,6 +321,7 @@ static struct chunk *take_chunks(struct journal *self)
     }
     if (self->first == NULL) {
         self->open = NULL;
+        self->awaited = false;
     }
     return taken;
 }
@@ -333,6 +366,9 @@ static void *journal_run(void *arg)
     for (;;) {
         errno = 0;
         enum status status = wait_for_records(self);
+        if (status == STATUS_OK) {
+            wait_for_more(self);
+        }
         struct chunk *chunks = status == STATUS_OK ? take_chunks(self) : NULL;
         if (status == STATUS_OK && chunks == NULL) {
             break;
@@ -457,6 +493,8 @@ enum status journal_wait_durable(struct journal *self, uint64_t lsn)
            atomic_load_explicit(&self->durable_lsn, memory_order_relaxed) < lsn) {
         status = self->failed ? STATUS_IO : journal_has_space(self) ? STATUS_OK : STATUS_NO_SPACE;
         if (status == STATUS_OK) {
+            self->awaited = true;
+            (void)pthread_cond_signal(&self->work);
             (void)pthread_cond_wait(&self->done, &self->lock);
         }
     }

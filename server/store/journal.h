@@ -6,9 +6,10 @@
  *
  * A change is encoded straight into the open chunk, which has room for a frame header in front, so
  * a chunk is written as it is: one frame. While one flush is in flight the next one collects:
- * natural group commit. A failed write or sync is never asked again: what it covered may or may not
- * be on the storage, and the second answer lies (invariant 8). It ends everything, except on a full
- * disk: then the records wait here and go into a new segment when there is space.
+ * natural group commit. What nobody waits for collects a little longer. A failed write or sync is
+ * never asked again: what it covered may or may not be on the storage, and the second answer lies
+ * (invariant 8). It ends everything, except on a full disk: then the records wait here and go into
+ * a new segment when there is space.
  */
 #pragma once
 
@@ -69,8 +70,15 @@ enum status journal_close(struct journal *self);
  */
 uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn) MUST_CHECK;
 
-/** Ends what journal_begin() began; the record is on its way. */
+/** Ends what journal_begin() began; journal_flush() sends it on its way. */
 void journal_end(struct journal *self);
+
+/**
+ * Makes the records so far durable: now when somebody waits for it (`awaited`), otherwise within
+ * milliseconds, together with what comes until then. Call it after each batch of records; once a
+ * batch costs little, once a record would cost a thread's wake-up. Any thread.
+ */
+void journal_flush(struct journal *self, bool awaited);
 
 /** Everything up to this lsn is on stable storage. Any thread (acquire: what the flush covered is
  *  visible to who sees the number). */

@@ -108,6 +108,10 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
                           int64_t now_ms, struct session_scratch *scratch, void *waiter,
                           store_reply_fn answer, void *answer_arg) MUST_CHECK;
 
+/** Makes the changes so far durable: now when somebody waits for it (`awaited`), otherwise within
+ *  milliseconds. To be called after each batch of store_execute(). */
+void store_flush(struct store *self, bool awaited);
+
 /** How long the storage call that is running has not come back, in ms; 0: none runs. A flush takes
  *  milliseconds and a checkpoint about a second; much more means that the storage hangs. */
 uint64_t store_stalled_ms(const struct store *self);

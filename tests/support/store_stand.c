@@ -199,6 +199,7 @@ void stand_run(struct stand *self, const struct command *cmd, struct session_scr
         _Atomic bool loaded = false;
         if (store_execute(self->store, cmd, hash, self->now_ms, scratch, &loaded, take_answer,
                           out) == STATUS_OK) {
+            store_flush(self->store, true);
             return;
         }
         while (!atomic_load(&loaded)) {

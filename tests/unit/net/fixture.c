@@ -62,6 +62,13 @@ static void on_closed(void *arg, struct conn *conn)
     self->closed++;
 }
 
+static void on_turned(void *arg, struct worker *worker)
+{
+    (void)worker;
+    struct fixture *self = arg;
+    self->turns++;
+}
+
 static void on_woken(void *arg, struct worker *worker)
 {
     struct fixture *self = arg;
@@ -126,6 +133,7 @@ void fixture_init(struct fixture *self)
                     .opened = on_opened,
                     .received = echo_received,
                     .closed = on_closed,
+                    .turned = on_turned,
                     .woken = on_woken,
                     .arg = self},
     };

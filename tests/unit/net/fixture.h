@@ -26,6 +26,7 @@ struct fixture {
     _Atomic unsigned opened;
     _Atomic unsigned closed;
     _Atomic unsigned received;       /* calls */
+    _Atomic unsigned turns;          /* calls of `turned` */
     _Atomic unsigned woken;          /* calls */
     _Atomic uint64_t out_bytes_most; /* most that conn_out() ever held after `received` */
     _Atomic unsigned started;

@@ -97,6 +97,7 @@ uint64_t kit_put(struct kit *self, size_t len)
     const struct change change = {.kind = CHANGE_PUT, .next = session};
     record_encode(to, RECORD_PUT, &change, lsn);
     journal_end(self->journal);
+    journal_flush(self->journal, true);
     return lsn;
 }
 
