@@ -49,7 +49,10 @@ void store_on_flushed(void *arg)
     self->deps.events.durable(self->deps.events.arg);
     uint64_t since = journal_total_bytes(self->journal) -
                      atomic_load_explicit(&self->checkpointed_bytes, memory_order_relaxed);
-    if (since >= self->options.checkpoint_bytes) {
+    /* What is dirty cannot leave memory. */
+    uint64_t most = self->options.memory_bytes / 4;
+    most = most < self->options.checkpoint_bytes ? most : self->options.checkpoint_bytes;
+    if (since >= most) {
         store_want_checkpoint(self);
     }
 }
