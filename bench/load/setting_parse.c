@@ -134,10 +134,9 @@ static bool parse_values(const char *text, struct value_shape *out, struct why w
     bool json = strncmp(text, "json:", 5) == 0;
     const char *at = json ? text + 5 : text;
     uint64_t least = json ? VALUE_JSON_BYTES_MIN : VALUE_PLAIN_BYTES_MIN;
-    uint64_t from;
-    uint64_t to;
+    uint64_t from = 0;
     bool good = take_number(&at, &from);
-    to = from;
+    uint64_t to = from;
     if (good && *at == '-') {
         at++;
         good = take_number(&at, &to);

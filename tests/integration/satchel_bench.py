@@ -183,6 +183,21 @@ class LoadTest(unittest.TestCase):
         meddle("DEL KEY", "the session is gone")
         meddle("RENAME KEY elsewhere", "the session is gone")
 
+    def test_a_value_of_another_run_is_caught(self):
+        redis = self.serve("redis-no-aof")
+        one = {"protocol": "resp", "keys": 1, "connections": 1, "warmup": 0}
+        self.assert_ended(load(redis.address, mix="set 1", seconds=0.1, **one), MEASURED)
+        key = redis.ask("RANDOMKEY").split(b"\r\n")[1].decode()
+        redis.ask("RENAME", key, "older")
+        with start_load(redis.address, mix="get 1", seconds=1, **one) as process:
+            try:
+                wait_until(lambda: redis.ask("EXISTS", key) == b":1\r\n", "it is written")
+                self.assertEqual(redis.ask("COPY", "older", key, "REPLACE"), b":1\r\n")
+                done = Load(process)
+            finally:
+                process.kill()
+        self.assert_ended(done, WRONG, "this run has not written it")
+
     def test_an_answer_that_is_an_error_is_counted_and_told(self):
         redis = self.serve("redis-no-aof")
         redis.ask("CONFIG", "SET", "maxmemory", "1")
