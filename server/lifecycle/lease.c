@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 
 enum {
     LEASE_MS_STANDARD = 60000, /* where no server says how long it keeps locks */
@@ -249,7 +250,6 @@ static bool beat(struct lease *self)
 static void *lease_run(void *arg)
 {
     struct lease *self = arg;
-    (void)pthread_setname_np(pthread_self(), "lease");
     enum status status = self->phase == PHASE_OWNED ? STATUS_OK : STATUS_AGAIN;
     bool was_standby = status == STATUS_AGAIN;
     while (status == STATUS_AGAIN) {
@@ -423,7 +423,7 @@ static enum status start(struct lease *self, const struct lease_options *options
                        status_text(status), strerror(errno));
         return status;
     }
-    if (pthread_create(&self->thread, NULL, lease_run, self) != 0) {
+    if (thread_start(&self->thread, "lease", lease_run, self) != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot start the lease thread");
         return STATUS_NO_MEMORY;
     }

@@ -3,13 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "net/conn.h"
 
 enum {
@@ -243,21 +243,9 @@ static void *worker_main(void *arg)
 
 enum status worker_run(struct worker *self)
 {
-    /* Signals are for the main thread; a worker inherits the mask of this moment. */
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&self->thread, NULL, worker_main, self);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0) {
-        errno = error;
-        return STATUS_IO;
-    }
     char name[16];
     (void)snprintf(name, sizeof name, "net-%u", self->index);
-    (void)pthread_setname_np(self->thread, name);
-    return STATUS_OK;
+    return thread_start(&self->thread, name, worker_main, self);
 }
 
 void worker_join(struct worker *self)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "store/segment_writer.h"
 
 #define METRIC_OWNER struct journal_metrics
@@ -361,7 +362,6 @@ static void fail(struct journal *self, enum status status)
 static void *journal_run(void *arg)
 {
     struct journal *self = arg;
-    (void)pthread_setname_np(pthread_self(), "journal");
     (void)pthread_mutex_lock(&self->lock);
     for (;;) {
         errno = 0;
@@ -445,7 +445,7 @@ enum status journal_open(const struct journal_options *options, struct journal *
         journal_free(self);
         return status;
     }
-    if (pthread_create(&self->thread, NULL, journal_run, self) != 0) {
+    if (thread_start(&self->thread, "journal", journal_run, self) != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot start the journal thread");
         (void)segment_writer_close(&self->segments);
         journal_free(self);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "store/store_private.h"
 
 struct load {
@@ -101,7 +102,6 @@ static struct rows_reader *take_reader(struct loader *self, struct rows *rows)
 static void *loader_run(void *arg)
 {
     struct loader *self = arg;
-    (void)pthread_setname_np(pthread_self(), "reader");
     struct rows_reader *reader = NULL;
     const struct rows *used = NULL;
     struct buf scratch = {0};
@@ -166,7 +166,7 @@ enum status loader_start(struct store *store, struct loader **out)
     (void)pthread_cond_init(&self->wake, NULL);
     (void)pthread_cond_init(&self->moved, NULL);
     for (unsigned i = 0; i < LOADER_THREADS; i++) {
-        if (pthread_create(&self->threads[i], NULL, loader_run, self) != 0) {
+        if (thread_start(&self->threads[i], "reader", loader_run, self) != STATUS_OK) {
             loader_stop(self);
             return STATUS_NO_MEMORY;
         }

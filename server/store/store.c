@@ -14,6 +14,7 @@
 
 #include "base/dir.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "store/data_dir.h"
 #include "store/store_private.h"
 
@@ -156,7 +157,6 @@ static void *keeper_run(void *arg)
 {
     struct store *self = arg;
     char why[512] = "out of memory";
-    (void)pthread_setname_np(pthread_self(), "checkpoint");
     enum status status = store_recover(self, why, sizeof why);
     /* Release: a worker that sees SERVING sees the table, the journal and the loader. A reader may
      * have failed already, and that is final. */
@@ -276,9 +276,9 @@ enum status store_open(const struct store_options *options, const struct store_d
     metric_set(&self->metrics.memory_max, (int64_t)options->memory_bytes);
 
     enum status status = open_files(self, options, errmsg, errmsg_bytes);
-    if (status == STATUS_OK && pthread_create(&self->keeper, NULL, keeper_run, self) != 0) {
+    if (status == STATUS_OK) {
+        status = thread_start(&self->keeper, "checkpoint", keeper_run, self);
         (void)snprintf(errmsg, errmsg_bytes, "cannot start the checkpoint thread");
-        status = STATUS_NO_MEMORY;
     }
     if (status != STATUS_OK) {
         store_free(self);

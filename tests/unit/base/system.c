@@ -1,12 +1,15 @@
 /* The clock, random numbers and the texts of statuses. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 Test(clock, the_wall_clock_is_the_systems_and_the_monotonic_one_never_goes_back)
 {
@@ -41,4 +44,31 @@ Test(status, every_status_has_its_text)
 #define X(name, text) cr_assert(eq(str, (char *)status_text(STATUS_##name), text));
     STATUS_TABLE(X)
 #undef X
+}
+
+static void *tell_mask(void *arg)
+{
+    (void)pthread_sigmask(SIG_SETMASK, NULL, arg);
+    return NULL;
+}
+
+Test(thread, takes_no_signals_but_its_own_faults)
+{
+    static const struct {
+        int number;
+        bool is_blocked;
+    } cases[] = {
+        {SIGTERM, true}, {SIGINT, true}, {SIGALRM, true}, {SIGBUS, false}, {SIGSEGV, false}};
+    pthread_t thread;
+    sigset_t mask;
+    sigset_t mine;
+    cr_assert(
+        eq(int, thread_start(&thread, "a name that is too long", tell_mask, &mask), STATUS_OK));
+    cr_assert(eq(int, pthread_join(thread, NULL), 0));
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &mine);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cr_assert(eq(int, sigismember(&mask, cases[i].number), cases[i].is_blocked), "%d",
+                  cases[i].number);
+        cr_assert(eq(int, sigismember(&mine, cases[i].number), 0), "%d", cases[i].number);
+    }
 }
