@@ -25,7 +25,7 @@ CEILING_BYTES = (512, 4096, 65536, 1 << 20)
 UPDATES_PER_S = 1000
 UPDATE_SERVERS = ("satchel-durable", "redis-everysec", "redis-always")
 TAIL_SECONDS = 1  # of mixed load before a server is killed, so that its journal has something
-STEP_S_MAX = 600
+SESSION_BYTES_MAX = 1000  # in memory, with the id and the value
 
 
 class Counted:
@@ -180,7 +180,8 @@ def measure_starts(bench, size, sessions):
     try:
         for name in table.DURABLE:
             with contextlib.ExitStack() as stack:
-                server = bench.start(stack, name, server_cores)
+                server = bench.start(stack, name, server_cores,
+                                     memory_bytes=sessions * SESSION_BYTES_MAX)
                 if server is None:
                     continue
                 empty = server.memory_bytes("RssAnon")

@@ -16,12 +16,13 @@ def add_arguments(parser):
 def scenario_series():
     """Each file of bench/scenarios as a series of the durable servers; without targets."""
     return [table.Series(f"scenario-{path.stem}", path.stem, f"scenario-{path.stem}", table.DURABLE,
-                         {"scenario": str(path)}, table.STEADY_S)
+                         {"scenario": str(path)})
             for path in sorted(SCENARIOS.glob("*.conf"))]
 
 
 def measure(bench, size, options):
-    names = options.series or size.series or list(table.SERIES)
+    names = options.series or size.series or [
+        series.name for series in table.SERIES.values() if size.scenarios or not series.is_long]
     for group in table.GROUPS.values():
         chosen = [series for series in table.SERIES.values()
                   if series.group == group.name and series.name in names]

@@ -56,13 +56,16 @@ def make(measurements):
             [(series, f"{int(series[len('start-'):]):,} sessions")
              for series in by_prefix(measurements, "start-")], "serving_s")),
     ]
+    # Latencies of an open loop say more; the closed one is what there is without --full.
+    was_open = any(one["series"] == "open" for one in measurements)
+    series, loop = ("open", named["open"]) if was_open else ("mixed-p1", "a saturated server")
     for operation in ("get", "set"):
-        title = f"{operation.upper()} on one core, no pipelining, 1:4"
+        title = f"{operation.upper()}: {loop}"
         wanted.append((f"latency-{operation}", title,
-                       curve(measurements, title, "mixed-p1", operation)))
-        for series in by_prefix(measurements, "slow-"):
+                       curve(measurements, title, series, operation)))
+        for slow in by_prefix(measurements, "slow-"):
             title = (f"{operation.upper()} beside an fsync of {table.FSYNC_US / 1000:g} ms, "
-                     f"{series[len('slow-'):]} connections")
-            wanted.append((f"latency-{series}-{operation}", title,
-                           curve(measurements, title, series, operation)))
+                     f"{slow[len('slow-'):]} connections")
+            wanted.append((f"latency-{slow}-{operation}", title,
+                           curve(measurements, title, slow, operation)))
     return [(f"{name}.svg", title, text) for name, title, text in wanted if text]

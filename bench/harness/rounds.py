@@ -1,9 +1,10 @@
 """Interleaved rounds: A B C, A B C, …; so that what happens to a machine happens to all of them."""
 
 import contextlib
+import math
 import time
 
-from harness import idle, load, machine, servers
+from harness import idle, load, machine, servers, table
 
 # Writes every session once and ends; it has to be loaded for a moment, too.
 PRELOAD = {"preload": "yes", "seconds": 0.05, "warmup": 0, "connections": 16, "pipeline": 16}
@@ -29,10 +30,11 @@ class Bench:
         self.say(f"skipped: {why}")
         self.results.note(f"skipped: {why}")
 
-    def start(self, stack, name, cores, data_parent=None):
+    def start(self, stack, name, cores, data_parent=None, memory_bytes=0):
         """A running server that ends with the stack; None (and one line) where it is missing."""
         try:
-            server = servers.make(name, self.programs, self.directory, cores, data_parent)
+            server = servers.make(name, self.programs, self.directory, cores, data_parent,
+                                  memory_bytes)
         except servers.Missing as why:
             self.skip(str(why))
             return None
@@ -64,8 +66,11 @@ class Bench:
         """One run against one server, kept among the results."""
         idle_share = server.wait_quiet()
         before_s = server.cpu_s()
-        told = self.load(server, {**series.options, "seconds": self.seconds,
-                                  "warmup": series.warmup_s if server.kind.is_durable() else 0,
+        seconds, warmup = self.seconds, 0
+        if server.kind.is_durable():
+            warmup = table.INTERVAL_S
+            seconds = math.ceil(self.seconds / warmup) * warmup
+        told = self.load(server, {**series.options, "seconds": seconds, "warmup": warmup,
                                   "seed": number, "preload": "no"}, cores, niceness)
         ended = time.monotonic()
         server.wait_quiet()

@@ -26,10 +26,11 @@ import native  # noqa: E402
 from processes import die_with_parent, wait_until  # noqa: E402
 
 READY_S_MAX = 300  # a server may have millions of sessions to load
-QUIET_WINDOW_S = 0.2
+QUIET_WINDOW_S = 0.1
 QUIET_SHARE = 0.05  # of a core: more than servers need when nobody asks them anything
 QUIET_S_MAX = 30
 PORT_ATTEMPTS = 5
+MEMORY_SHIPPED = 1 << 30  # satcheld's --memory
 
 
 class Missing(Exception):
@@ -83,6 +84,7 @@ class Server:
     def __init__(self, kind, programs, parent, cores, data_parent=None):
         """`parent`: a directory for everything, but for the data if it has a `data_parent`."""
         self.kind = kind
+        self.options = kind.options
         self.path = programs.path(self.program, self.package)
         self.directory = tempfile.mkdtemp(prefix=f"{kind.name}-", dir=parent)
         self.cores = cores
@@ -240,7 +242,7 @@ class NullServer(Server):
     program = "null_server"
 
     def arguments(self):
-        return ["127.0.0.1:0", *self.kind.options]
+        return ["127.0.0.1:0", *self.options]
 
     def find_address(self):
         match = re.search(r"^(\d+)$", Path(self.log_path).read_text(encoding="utf-8"), re.M)
@@ -258,7 +260,7 @@ class Satcheld(Server):
         run = os.path.join(self.directory, "run")
         os.makedirs(run, exist_ok=True)
         return ["--data", self.data, "--run-dir", run, "--listen", "127.0.0.1:0",
-                "--ops", "127.0.0.1:0", *self.kind.options]
+                "--ops", "127.0.0.1:0", *self.options]
 
     def find_address(self):
         match = re.search(r"\blistening listen=(\S+) ops=(\S+)",
@@ -290,7 +292,7 @@ class Redis(Server):
     def arguments(self):
         self.port = free_port()
         return ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", self.data,
-                "--save", "", *self.kind.options]
+                "--save", "", *self.options]
 
     def find_address(self):
         text = Path(self.log_path).read_text(encoding="utf-8", errors="replace")
@@ -341,7 +343,7 @@ class Memcached(Server):
 
     def arguments(self):
         as_root = ["-u", "root"] if os.geteuid() == 0 else []
-        return ["-l", "127.0.0.1", "-p", "-1", "-U", "0", *as_root, *self.kind.options]
+        return ["-l", "127.0.0.1", "-p", "-1", "-U", "0", *as_root, *self.options]
 
     def find_address(self):
         try:
@@ -362,7 +364,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("satchel-2-workers", "Satchel, 2 workers", Satcheld, ("--workers", "2"),
          (("ack", "fast"),)),
     Kind("satchel-idle", "Satchel, with idle connections", Satcheld, ONE_WORKER,
-         (("ack", "durable"),)),
+         (("ack", "fast"),)),
     Kind("redis-no-aof", "redis, no AOF", Redis, ("--appendonly", "no")),
     Kind("redis-everysec", "redis, everysec", Redis, (*AOF, "everysec")),
     Kind("redis-always", "redis, always", Redis, (*AOF, "always")),
@@ -370,7 +372,11 @@ KINDS = {kind.name: kind for kind in (
 )}
 
 
-def make(name, programs, parent, cores, data_parent=None):
-    """The server of that name, not started; Missing where its program is not there."""
+def make(name, programs, parent, cores, data_parent=None, memory_bytes=0):
+    """The server of that name, not started; Missing where its program is not there. It keeps
+    `memory_bytes` of sessions in memory where as it is shipped it would not."""
     kind = KINDS[name]
-    return kind.server(kind, programs, parent, cores, data_parent)
+    server = kind.server(kind, programs, parent, cores, data_parent)
+    if memory_bytes > MEMORY_SHIPPED and isinstance(server, Satcheld):
+        server.options += ("--memory", str(memory_bytes))
+    return server

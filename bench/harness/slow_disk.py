@@ -25,8 +25,7 @@ def series_of(connections):
     return table.Series(
         f"slow-{connections}", f"mixed 1:4, no pipelining, {connections} connections, "
         f"fsync {table.FSYNC_US / 1000:g} ms, reads {table.READ_US / 1000:g} ms",
-        "slow", table.DURABLE, table.load_of(table.MIXED, 1, connections=connections),
-        table.STEADY_S)
+        "slow", table.DURABLE, table.load_of(table.MIXED, 1, connections=connections))
 
 
 def ceiling(programs, directory, record_bytes, seconds, mode, cores):

@@ -58,20 +58,20 @@ __attribute__((constructor)) static void begin(void)
 
 static enum owner find_owner(int fd)
 {
-    char link[32];
-    char path[PATH_MAX];
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t len = readlink(link, path, sizeof path - 1);
+    char entry[32];
+    char target[PATH_MAX];
+    (void)snprintf(entry, sizeof entry, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(entry, target, sizeof target - 1);
     size_t below_len = strlen(below);
-    if (len < 0 || strncmp(path, below, below_len) != 0) {
+    target[len > 0 ? len : 0] = '\0';
+    if (strncmp(target, below, below_len) != 0) {
         return FOREIGN;
     }
-    path[len] = '\0';
-    if (path[below_len] != '/' && path[below_len] != '\0') {
+    if (target[below_len] != '/' && target[below_len] != '\0') {
         return FOREIGN;
     }
     /* LMDB writes its meta pages, and syncs, through a second descriptor of the same file. */
-    return strstr(path + below_len, ".mdb") != NULL ? DATA : OTHER;
+    return strstr(target + below_len, ".mdb") != NULL ? DATA : OTHER;
 }
 
 static struct counts *counts_of(int fd)

@@ -79,6 +79,12 @@ class Targets(unittest.TestCase):
         self.assertEqual((unsure.state, unsure.is_clear), ("reached", False))
         unsure = self.judge([8, 8, 11, 12, 12], [10] * 5, at_most=1)
         self.assertEqual((unsure.state, unsure.is_clear), ("missed", False))
+        unsure = self.judge([8, 8, 11, 12, 12], [10] * 5, at_least=1)
+        self.assertEqual((unsure.state, unsure.is_clear), ("reached", False))
+        unsure = self.judge([8, 8, 9, 11, 12], [10] * 5, at_least=1)
+        self.assertEqual((unsure.state, unsure.is_clear), ("missed", False))
+        clear = self.judge([8, 8, 9, 9], [10] * 4, at_least=1)
+        self.assertEqual((clear.state, clear.is_clear), ("missed", True))
 
     def test_without_the_other_one_nothing_is_said(self):
         outcome = self.judge([1, 2], [], at_most=1)
