@@ -111,7 +111,10 @@ class Expiry(unittest.TestCase):
 
     def test_nothing_grows_and_nobody_waits(self):
         # One worker: a lock that it has to wait for for the load's sake holds up the reader, too.
-        store = self.enterContext(Satcheld(OPTIONS.satcheld, "--workers", "1"))
+        # However short the run is, it is to see a dozen checkpoints.
+        interval_ms = min(30000, self.seconds * 1000 // 12)
+        store = self.enterContext(Satcheld(OPTIONS.satcheld, "--workers", "1",
+                                           "--checkpoint-interval", f"{interval_ms}ms"))
         begin_s = time.monotonic()
         load = self.load(store)
         rows, states, lines = self.follow(store, load)

@@ -53,7 +53,8 @@ class Store(Satcheld):
     """A store whose data directory is on the mount of a client; the rest of it is local."""
 
     def __init__(self, bin_dir, client, directory, *options):
-        super().__init__(os.path.join(bin_dir, "satcheld"), *options)
+        # Short runs are to see checkpoints as well; what is given twice counts as given last.
+        super().__init__(os.path.join(bin_dir, "satcheld"), "--checkpoint-interval", "2s", *options)
         self.name = f"satcheld on client {client}"
         self.bin_dir = bin_dir
         self.client = client
