@@ -14,7 +14,9 @@ import tempfile
 import time
 
 from harness import machine, servers, slow_disk, table
-from harness.servers import Failed
+from harness.server import Failed, Missing
+
+from processes import die_with_parent  # tests/support, found through harness.server
 
 LIBRARY = "libcount_io.so"
 BATCHES = (1, 10, 100, 1000)
@@ -63,7 +65,7 @@ class StoreAlone:
         try:
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                   env={**os.environ, **self.counted.environment},
-                                  preexec_fn=servers.die_with_parent) as process:
+                                  preexec_fn=die_with_parent) as process:
                 for line in process.stdout:
                     name, seconds = line.split()
                     self.steps[name] = (float(seconds), self.counted.read())
@@ -109,7 +111,8 @@ def measure_store(bench, size):
 
 
 def measure_ceiling(bench, size):
-    bench.say(f"---- disk ceiling: one record, one fdatasync, on {bench.results.stamp()['file_system']}")
+    bench.say("---- disk ceiling: one record, one fdatasync, on "
+              + bench.results.stamp()["file_system"])
     for mode in ("append", "overwrite"):
         for record_bytes in CEILING_BYTES:
             told = slow_disk.ceiling(bench.programs, bench.directory, record_bytes,
@@ -136,7 +139,7 @@ def measure_updates(bench, size):
             try:
                 server = servers.make(name, bench.programs, bench.directory, server_cores,
                                       storage.path())
-            except servers.Missing as why:
+            except Missing as why:
                 bench.skip(str(why))
                 continue
             counted = Counted(bench.programs, server.data, bench.directory)

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 from harness import machine
-from harness.servers import Failed
+from harness.server import Failed
 
 PROGRAM = "satchel-bench"
 WRONG, USAGE, UNREACHABLE = 1, 2, 3

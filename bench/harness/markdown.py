@@ -73,19 +73,21 @@ def names(measurements, series):
     return [name for name in [*KINDS, "fsync"] if name in there]
 
 
-def comparison(measurements, series, what):
+def comparison(measurements, series, what, operations=("get", "set")):
     """One series: what every server needs and reaches."""
+    latencies = [(operation, name) for operation in operations for name in ("p50", "p99")]
     body = []
     for name in names(measurements, series):
         if name == "fsync":
             continue
         cells = [figures.figure_spread(measurements, series, name, figure)
-                 for figure in ("cpu_us_per_op", "ops_per_s", "get_p50_us", "get_p99_us",
-                                "set_p50_us", "set_p99_us")]
+                 for figure in ("cpu_us_per_op", "ops_per_s",
+                                *(f"{operation}_{name}_us" for operation, name in latencies))]
         body.append([label(name), *map(spread, cells)])
     return [] if not body else ["", f"**{what}**"] + rows(
-        ["server", "CPU, µs an operation", "operations/s", "GET p50, µs", "GET p99, µs",
-         "SET p50, µs", "SET p99, µs"], body)
+        ["server", "CPU, µs an operation", "operations/s",
+         *(f"{'' if operation == 'all' else operation.upper() + ' '}{name}, µs"
+           for operation, name in latencies)], body)
 
 
 def by_prefix(measurements, prefix):
@@ -117,8 +119,9 @@ def engine(measurements):
         lines += ["", "The checkpoint alone:"] + rows(
             ["sessions", "writes a session", "syncs a session", "bytes a session", "seconds"], body)
     for series in by_prefix(measurements, "updates-"):
-        lines += ["", f"At {int(series[len('updates-'):]):,} updates of random sessions a second, on "
-                  f"storage with fsync {table.FSYNC_US / 1000:g} ms:"]
+        rate = int(series[len("updates-"):])
+        lines += ["", f"At {rate:,} updates of random sessions a second, on storage "
+                  f" with fsync {table.FSYNC_US / 1000:g} ms:"]
         lines += rows(["server", "writes an update", "syncs an update", "bytes an update",
                        "of which journal", "of which data file"],
                       [[label(name), *cells(series, name, *each, "journal_bytes_per_update",
@@ -188,7 +191,7 @@ def report(run, measurements, plots):
     scenarios = sorted({one["series"] for one in measurements
                         if one["series"].startswith("scenario-")})
     for series in scenarios:
-        lines += comparison(measurements, series, "scenario " + series[len("scenario-"):])
+        lines += comparison(measurements, series, "scenario " + series[len("scenario-"):], ("all",))
     inner = engine(measurements) + ceiling(measurements)
     if inner:
         lines += ["", "## Inside"] + inner

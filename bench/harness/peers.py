@@ -4,6 +4,7 @@ from harness import machine, rounds, table
 from harness.servers import KINDS
 
 SCENARIOS = machine.ROOT / "bench" / "scenarios"
+IN_THE_TABLE = ("mixed-1-4", "set-only")  # scenarios that are series as well
 
 
 def add_arguments(parser):
@@ -17,7 +18,7 @@ def scenario_series():
     """Each file of bench/scenarios as a series of the durable servers; without targets."""
     return [table.Series(f"scenario-{path.stem}", path.stem, f"scenario-{path.stem}", table.DURABLE,
                          {"scenario": str(path)})
-            for path in sorted(SCENARIOS.glob("*.conf"))]
+            for path in sorted(SCENARIOS.glob("*.conf")) if path.stem not in IN_THE_TABLE]
 
 
 def measure(bench, size, options):

@@ -12,7 +12,7 @@ from harness import machine
 from harness.load import PROGRAM as LOAD
 from harness.results import Results, Unreadable
 from harness.rounds import Bench
-from harness.servers import Failed, Missing, Programs
+from harness.server import Failed, Missing, Programs
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 

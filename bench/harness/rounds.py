@@ -5,6 +5,7 @@ import math
 import time
 
 from harness import idle, load, machine, servers, table
+from harness.server import Missing
 
 # Writes every session once and ends; it has to be loaded for a moment, too.
 PRELOAD = {"preload": "yes", "seconds": 0.05, "warmup": 0, "connections": 16, "pipeline": 16}
@@ -35,7 +36,7 @@ class Bench:
         try:
             server = servers.make(name, self.programs, self.directory, cores, data_parent,
                                   memory_bytes)
-        except servers.Missing as why:
+        except Missing as why:
             self.skip(str(why))
             return None
         stack.enter_context(server)

@@ -12,9 +12,9 @@ import subprocess
 import unittest
 
 from harness import machine, table
-from harness.servers import Failed, Missing
+from harness.server import Failed, Missing
 
-from slow_fs import SlowFs  # tests/support, found through harness.servers
+from slow_fs import SlowFs  # tests/support, found through harness.server
 
 FSYNC_RECORD_BYTES = 4096
 FSYNC_SECONDS = 1

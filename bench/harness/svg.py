@@ -17,14 +17,14 @@ MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 70, 20, 46, 52
 BARS_BELOW = 44  # the axis and its name
 
 STYLE = """<style>
-text { fill: #24292f; } .quiet { fill: #57606a; } .axis { stroke: #57606a; } .grid { stroke: #d0d7de; }
-.whisker { stroke: #24292f; } .bar.other { fill: #a8b1bb; } .line { fill: none; stroke-width: 2; }
+text { fill: #24292f; } .quiet { fill: #57606a; }
+.axis { stroke: #57606a; } .grid { stroke: #d0d7de; } .whisker { stroke: #24292f; } .bar.other { fill: #a8b1bb; } .line { fill: none; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
-text { fill: #e6edf3; } .quiet { fill: #9198a1; } .axis { stroke: #9198a1; } .grid { stroke: #3d444d; }
-.whisker { stroke: #e6edf3; } .bar.other { fill: #6e7681; } }
+text { fill: #e6edf3; } .quiet { fill: #9198a1; }
+.axis { stroke: #9198a1; } .grid { stroke: #3d444d; } .whisker { stroke: #e6edf3; } .bar.other { fill: #6e7681; } }
 </style>"""
 
-# Of servers, and for whatever else is drawn in this order; they can be told apart on white and black.
+# Of servers; they can be told apart on white and on black.
 COLOURS = {"satchel-fast": "#2da44e", "satchel-durable": "#1f7fd4", "redis-always": "#d1443a",
            "redis-everysec": "#e0823d", "redis-no-aof": "#c9a227", "memcached": "#9a6bd0"}
 

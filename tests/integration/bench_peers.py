@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
 
-from harness import load, machine, servers, table  # noqa: E402
+from harness import load, machine, server, servers, table  # noqa: E402
 
 OPTIONS = None
 DEADLINE_S = 250
@@ -129,13 +129,13 @@ class Peers(unittest.TestCase):
 
     def test_a_wrong_value_is_no_figure(self):
         """The null server answers a constant; taken for one that keeps what it is given, it lies."""
-        programs = servers.Programs(OPTIONS.bin)
-        kind = servers.Kind("null", "lies", servers.NullServer)
+        programs = server.Programs(OPTIONS.bin)
+        kind = server.Kind("null", "lies", servers.NullServer)
         with servers.NullServer(kind, programs, str(self.data),
-                                machine.all_cores()) as server:
-            with self.assertRaisesRegex(servers.Failed, "wrong value"):
-                load.run(programs, server, {"keys": 100, "seconds": 0.2, "warmup": 0,
-                                            "value-bytes": 512}, machine.all_cores())
+                                machine.all_cores()) as null:
+            with self.assertRaisesRegex(server.Failed, "wrong value"):
+                load.run(programs, null, {"keys": 100, "seconds": 0.2, "warmup": 0,
+                                          "value-bytes": 512}, machine.all_cores())
 
 
 if __name__ == "__main__":
