@@ -17,10 +17,13 @@ from disk import ForgetfulDisk
 HERE = os.path.dirname(os.path.abspath(__file__))
 KILL_S_MOST = 4.0
 BOOT_AND_CHECK_S = 300
+FIRST_S_MOST = 60
 
 
 def acknowledged(log):
     """How many lines the log has, without its head and a torn end."""
+    if not os.path.exists(log):
+        return 0
     with open(log, "rb") as file:
         return max(0, file.read().count(b"\n") - 1)
 
@@ -53,6 +56,13 @@ class Scenario:
             print(guest.log(), flush=True)
         return fine
 
+    def wait_for_first(self, log):
+        """Without an acknowledgement a round would show nothing."""
+        end = time.monotonic() + FIRST_S_MOST
+        while acknowledged(log) == 0:
+            assert time.monotonic() < end, "nothing is acknowledged"
+            time.sleep(0.01)
+
     def boot_and_kill(self, number):
         """One round; false: something that was acknowledged is not there, or damaged."""
         log = os.path.join(self.work, f"acks.{number}")
@@ -60,6 +70,7 @@ class Scenario:
             guest.wait_for_line("^loading", BOOT_AND_CHECK_S)
             if not self.was_checked(guest):
                 return False
+            self.wait_for_first(log)
             after_s = self.chance.uniform(0, KILL_S_MOST)
             time.sleep(after_s)  # the random moment
             lost, kept = self.disk.power_off(self.chance.choice((0, 0.5)))
