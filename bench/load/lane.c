@@ -1,4 +1,4 @@
-/* What is asked, and whether the answers are right. */
+/* What is asked, and what follows an answer. */
 #include <string.h>
 
 #include "load/worker.h"
@@ -6,33 +6,50 @@
 /* How sessions are written before the load. */
 static const struct plan preload_plan = {.weight = 1, .step_count = 1, .steps = {OPERATION_SET}};
 
-/* The number under which a field's value is made and checked. */
-static uint64_t item_key(uint64_t key, unsigned item)
+/* Which values an operation is about: all of a session, or from `*first` one. */
+static unsigned values_of(const struct run *run, const struct lane *lane, unsigned *first)
 {
-    return key * ITEM_COUNT + item;
+    *first = lane->operation == OPERATION_PATCH ? lane->item : 0;
+    return run->dialect.has_fields && lane->operation != OPERATION_PATCH ? ITEM_COUNT : 1;
 }
 
-/* Makes the values that a write sends: all of a session of fields, or one. */
-static void make_values(struct worker *worker, const struct lane *lane, struct request *request)
+/* Makes the values that a write sends. */
+static void make_values(struct worker *worker, struct lane *lane, struct request *request)
 {
     struct run *run = worker->run;
     uint8_t *to = worker->value;
-    bool has_fields = run->dialect.has_fields;
-    /* Relaxed: the number alone matters, see run.h. */
-    uint64_t generation = 1 + atomic_fetch_add_explicit(&run->generations[lane->key], 1,
-                                                        memory_order_relaxed);
-    unsigned count = has_fields && request->operation == OPERATION_SET ? ITEM_COUNT : 1;
+    unsigned first;
+    unsigned count = values_of(run, lane, &first);
     for (unsigned i = 0; i < count; i++) {
-        uint64_t key = has_fields ? item_key(lane->key, request->item + i) : lane->key;
-        size_t bytes = values_make(&run->values, key, generation, to);
+        uint64_t value = run_value(run, lane->key, first + i);
+        lane->numbers[i] = ledger_send(&run->ledger, value, &lane->is_alone[i]);
+        size_t bytes = values_make(&run->values, value,
+                                   ledger_generation(&run->ledger, lane->numbers[i]), to);
         request->values[i] = view_of(to, bytes);
         to += bytes;
     }
 }
 
-static bool is_write(enum operation operation)
+/* Notes that a write was carried out. */
+static void note_written(struct worker *worker, const struct lane *lane)
 {
-    return operation == OPERATION_SET || operation == OPERATION_PATCH;
+    struct run *run = worker->run;
+    unsigned first;
+    unsigned count = values_of(run, lane, &first);
+    for (unsigned i = 0; i < count; i++) {
+        ledger_answered(&run->ledger, run_value(run, lane->key, first + i), lane->numbers[i],
+                        lane->is_alone[i]);
+    }
+}
+
+/* Notes what a read has to bring at least. */
+static void note_floors(const struct run *run, struct lane *lane)
+{
+    unsigned first;
+    unsigned count = values_of(run, lane, &first);
+    for (unsigned i = 0; i < count; i++) {
+        lane->numbers[i] = ledger_floor(&run->ledger, run_value(run, lane->key, first + i));
+    }
 }
 
 /* Sends the present step of the lane's plan. */
@@ -43,6 +60,7 @@ static void ask(struct worker *worker, struct lane *lane)
     uint8_t key[KEY_BYTES];
     lane->operation = lane->plan->steps[lane->step];
     lane->is_missing = false;
+    lane->is_bad = false;
     lane->answers = 1;
     worker->in_flight++;
     if (lane->operation == OPERATION_CONNECT) {
@@ -58,10 +76,12 @@ static void ask(struct worker *worker, struct lane *lane)
         .key = view_of(key, sizeof key),
     };
     if (request.operation == OPERATION_PATCH) {
-        request.item = (unsigned)splitmix_below(&worker->random, ITEM_COUNT);
+        request.item = lane->item = (uint8_t)splitmix_below(&worker->random, ITEM_COUNT);
     }
-    if (is_write(request.operation)) {
+    if (operation_writes(request.operation)) {
         make_values(worker, lane, &request);
+    } else {
+        note_floors(run, lane);
     }
     lane->answers = (uint8_t)run->protocol->encode(&run->dialect, &request, &connection->out);
     if (lane->answers == 0) {
@@ -110,8 +130,9 @@ static void go_on(struct worker *worker, struct lane *lane, uint64_t at_ns)
     }
 }
 
-/* Counts a step that was answered. A closed loop counts what ended while it was measured; an open
- * one takes the latency of what was due then, however late it ended. */
+/* Counts a step that was answered while it was measured. Latencies are taken also of what was still
+ * in flight at the end, or a server that stands still then would get away with it: in a closed loop
+ * of all that ends after the begin, in an open one of all that was due then. */
 static void count(struct worker *worker, const struct lane *lane, uint64_t at_ns)
 {
     const struct run *run = worker->run;
@@ -125,18 +146,18 @@ static void count(struct worker *worker, const struct lane *lane, uint64_t at_ns
         worker->tally.operations++;
         worker->tally.misses += lane->is_missing;
     }
-    if (decides_ns >= run->begin_ns && decides_ns < run->end_ns) {
+    if (decides_ns >= run->begin_ns && lane->begin_ns < run->end_ns) {
         histogram_add(worker->histograms[lane->operation], at_ns - lane->begin_ns);
     }
 }
 
 /* Ends a step. */
-static void finish(struct worker *worker, struct lane *lane, bool is_good, uint64_t at_ns)
+static void finish(struct worker *worker, struct lane *lane, uint64_t at_ns)
 {
     uint64_t progress = atomic_load_explicit(&worker->progress, memory_order_relaxed);
     atomic_store_explicit(&worker->progress, progress + 1, memory_order_relaxed);
     worker->in_flight--;
-    if (is_good) {
+    if (!lane->is_bad) {
         count(worker, lane, at_ns);
     }
     go_on(worker, lane, at_ns);
@@ -145,123 +166,7 @@ static void finish(struct worker *worker, struct lane *lane, bool is_good, uint6
 void lane_connected(struct worker *worker, struct lane *lane, uint64_t at_ns)
 {
     lane->answers = 0;
-    finish(worker, lane, true, at_ns);
-}
-
-static void complain(struct worker *worker, const struct lane *lane, struct view what)
-{
-    uint8_t key[KEY_BYTES];
-    keys_text(&worker->run->keys, lane->key, key);
-    run_complain(worker->run, lane->operation, view_of(key, sizeof key), what);
-}
-
-static void wrong(struct worker *worker, const struct lane *lane, const char *what)
-{
-    worker->tally.wrong_values++;
-    complain(worker, lane, view_str(what));
-}
-
-/* What is wrong with a value that was made under the number `value_key`; NULL: nothing. */
-static const char *fault_of(const struct run *run, const struct lane *lane, uint64_t value_key,
-                            struct view value)
-{
-    uint64_t generation;
-    switch (values_check(&run->values, value_key, value, &generation)) {
-    case VALUE_DAMAGED:
-        return "wrong value: nothing like it was ever written";
-    case VALUE_OTHER_KEY:
-        return "wrong value: it is another session's";
-    case VALUE_GOOD:
-        break;
-    }
-    /* Without a preload an earlier run may have written it, and counted further. */
-    if (run->options->preload &&
-        generation - 1 >=
-            atomic_load_explicit(&run->generations[lane->key], memory_order_relaxed)) {
-        return "wrong value: this run has not written it";
-    }
-    return NULL;
-}
-
-static bool is_counter(struct view value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] < '0' || value.ptr[i] > '9') {
-            return false;
-        }
-    }
-    return value.len > 0;
-}
-
-/* The same for all fields of a session. */
-static const char *fault_of_fields(const struct run *run, const struct lane *lane,
-                                   struct view content)
-{
-    struct field field;
-    unsigned items = 0;
-    while (run->protocol->next_field(&content, &field)) {
-        unsigned item = 0;
-        while (item < ITEM_COUNT && !view_equal(field.name, item_names[item])) {
-            item++;
-        }
-        if (item < ITEM_COUNT) {
-            const char *fault = fault_of(run, lane, item_key(lane->key, item), field.value);
-            if (fault != NULL) {
-                return fault;
-            }
-            items++;
-        } else if (!view_equal(field.name, counter_name) || !is_counter(field.value)) {
-            return "wrong value: a field that was never written";
-        }
-    }
-    return run->sessions_stay && items < ITEM_COUNT ? "wrong value: fields are lost" : NULL;
-}
-
-/* Checks what a GET brought. False when it is no answer to a GET at all. */
-static bool verify_get(struct worker *worker, const struct lane *lane, const struct answer *answer)
-{
-    const struct run *run = worker->run;
-    bool has_fields = run->dialect.has_fields;
-    if (answer->kind != (has_fields ? ANSWER_FIELDS : ANSWER_VALUE)) {
-        return false;
-    }
-    const char *fault = has_fields ? fault_of_fields(run, lane, answer->content)
-                                   : fault_of(run, lane, lane->key, answer->content);
-    worker->tally.verified_gets++;
-    if (fault != NULL) {
-        wrong(worker, lane, fault);
-    }
-    return true;
-}
-
-/* Looks at one answer. False when it is a refusal or none that this request can get. */
-static bool check(struct worker *worker, struct lane *lane, const struct answer *answer)
-{
-    const struct run *run = worker->run;
-    bool verify = run->options->verify;
-    bool can_miss = lane->operation == OPERATION_TOUCH || lane->operation == OPERATION_DELETE;
-    bool is_good = true;
-    if (answer->kind == ANSWER_REFUSED) {
-        worker->tally.errors++;
-        complain(worker, lane, answer->text);
-        return false;
-    }
-    if (answer->kind == ANSWER_MISSING ||
-        (answer->kind == ANSWER_NUMBER && answer->number == 0 && can_miss)) {
-        lane->is_missing = true;
-        if (verify && run->sessions_stay) {
-            wrong(worker, lane, "wrong value: the session is gone, though nothing removed it");
-        }
-    } else if (lane->operation == OPERATION_GET) {
-        is_good = !verify || verify_get(worker, lane, answer);
-    } else {
-        is_good = answer->kind == ANSWER_DONE || answer->kind == ANSWER_NUMBER;
-    }
-    if (!is_good) {
-        worker->tally.errors++;
-        complain(worker, lane, view_str("an answer that does not belong to it"));
-    }
-    return is_good;
+    finish(worker, lane, at_ns);
 }
 
 /* The lane whose request this answers; NULL when there is none. */
@@ -284,13 +189,18 @@ bool lane_answered(struct worker *worker, struct connection *connection,
     if (lane == NULL) {
         return false;
     }
-    bool is_good = check(worker, lane, answer);
+    if (!answer_check(worker, lane, answer)) {
+        lane->is_bad = true;
+    }
     if (--lane->answers > 0) {
         return true;
     }
     if (worker->run->protocol->answers_in_order) {
         (void)line_pop(&connection->due);
     }
-    finish(worker, lane, is_good, at_ns);
+    if (!lane->is_bad && operation_writes(lane->operation)) {
+        note_written(worker, lane);
+    }
+    finish(worker, lane, at_ns);
     return true;
 }

@@ -67,5 +67,11 @@ bool mix_has_fields(const struct mix *self);
 /** How many operations a plan has on average. */
 double mix_steps_mean(const struct mix *self);
 
+/** Does it write values? */
+static inline bool operation_writes(enum operation operation)
+{
+    return operation == OPERATION_SET || operation == OPERATION_PATCH;
+}
+
 /** "get" and so on. */
 const char *operation_word(enum operation operation);

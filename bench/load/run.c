@@ -44,6 +44,14 @@ static uint64_t family_of(const struct options *options)
     return splitmix_mix((uint64_t)shape->bytes_min << 32 | shape->bytes_max) ^ kind;
 }
 
+/* Tells runs apart that write to one server: milliseconds, which come again after 49 days. */
+static uint32_t run_number(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+}
+
 bool run_init(struct run *self, const struct options *options, char why[static WHY_BYTES])
 {
     bool short_lived = options->idle_ttl_ms != 0 && options->idle_ttl_ms < LONG_TTL_MS;
@@ -53,8 +61,7 @@ bool run_init(struct run *self, const struct options *options, char why[static W
         .dialect = {.idle_ttl_ms = options->idle_ttl_ms,
                     .has_fields = mix_has_fields(&options->mix),
                     .ack_fast = options->ack},
-        .sessions_stay = options->preload && !short_lived &&
-                         !mix_has(&options->mix, OPERATION_DELETE),
+        .sessions_stay = !short_lived && !mix_has(&options->mix, OPERATION_DELETE),
         .exit_code = EXIT_USAGE,
     };
     (void)pthread_mutex_init(&self->lock, NULL);
@@ -63,8 +70,8 @@ bool run_init(struct run *self, const struct options *options, char why[static W
         return false;
     }
     keys_init(&self->keys, options->keys, options->key_distribution, family_of(options));
-    self->generations = calloc(options->keys, sizeof self->generations[0]);
-    if (self->generations == NULL ||
+    uint64_t value_count = run_value(self, options->keys - 1, ITEM_COUNT - 1) + 1;
+    if (ledger_init(&self->ledger, value_count, run_number()) != STATUS_OK ||
         values_init(&self->values, options->value_shape) != STATUS_OK) {
         (void)snprintf(why, WHY_BYTES, "out of memory");
         return false;
@@ -76,7 +83,7 @@ bool run_init(struct run *self, const struct options *options, char why[static W
 void run_free(struct run *self)
 {
     values_free(&self->values);
-    free(self->generations);
+    ledger_free(&self->ledger);
     (void)pthread_barrier_destroy(&self->barrier);
     (void)pthread_mutex_destroy(&self->lock);
 }

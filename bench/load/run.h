@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "load/ledger.h"
 #include "load/options.h"
 #include "load/protocol.h"
 
@@ -45,12 +46,9 @@ struct run {
     struct values values;
     struct sockaddr_storage address;
     socklen_t address_bytes;
-    bool sessions_stay; /* all are written before, and nothing in this run can remove one */
+    bool sessions_stay; /* nothing in this run can remove a session */
     pthread_barrier_t barrier;
-    /* How often each key was written; a write takes the next number as its generation before it is
-     * sent, so no value that is read has a higher one. Relaxed: each is a counter of its own, and
-     * an answer comes, by way of the server, after the request that it answers. */
-    _Atomic uint32_t *generations; /* owned; one a key */
+    struct ledger ledger; /* of the values, under the numbers of run_value() */
 
     /* Set by main between two barriers. Nanoseconds of CLOCK_MONOTONIC. */
     uint64_t load_ns;  /* the first operation */
@@ -83,6 +81,13 @@ static inline bool run_failed(const struct run *self)
 /** Says on standard error what is wrong with an answer about this key; only the first few are
  *  said. Any thread. */
 void run_complain(struct run *self, enum operation operation, struct view key, struct view what);
+
+/** The number under which a value is made, checked and in the ledger: the key's, or that of one of
+ *  its fields. */
+static inline uint64_t run_value(const struct run *self, uint64_t key, unsigned item)
+{
+    return self->dialect.has_fields ? key * ITEM_COUNT + item : key;
+}
 
 static inline uint64_t now_ns(void)
 {

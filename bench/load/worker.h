@@ -4,7 +4,8 @@
  *
  * A connection has `pipeline` lanes: each lane is one request in flight at most, and walks through
  * one plan after the other. The files: worker.c is the loop and the phases, connection.c the
- * sockets, lane.c what is asked and what is made of the answers, arrivals.c the open loop.
+ * sockets, lane.c what is asked, answer_check.c whether the answers are right, arrivals.c the open
+ * loop.
  */
 #pragma once
 
@@ -27,8 +28,12 @@ struct lane {
     uint16_t number;   /* in its connection */
     uint8_t step;      /* of the plan */
     uint8_t operation; /* of the step */
+    uint8_t item;      /* PATCH: which field */
     uint8_t answers;   /* that are still due; 0: nothing is in flight */
     bool is_missing;   /* an answer said so */
+    bool is_bad;       /* an answer was a refusal, or none that the request can get */
+    bool is_alone[ITEM_COUNT];    /* of a write: see ledger.h */
+    uint32_t numbers[ITEM_COUNT]; /* of a write: of its values; of a read: their floors */
 };
 
 /* Lanes one behind the other. */
@@ -166,6 +171,12 @@ void lane_connected(struct worker *worker, struct lane *lane, uint64_t at_ns);
  */
 bool lane_answered(struct worker *worker, struct connection *connection,
                    const struct answer *answer, uint64_t at_ns);
+
+/* ---- answer_check.c ---- */
+
+/** Checks one answer to what the lane asked, and counts and tells what is wrong. False when it is a
+ *  refusal or none that this request can get; a wrong value is counted, but an answer. */
+bool answer_check(struct worker *worker, struct lane *lane, const struct answer *answer);
 
 /* ---- arrivals.c ---- */
 

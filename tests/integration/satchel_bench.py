@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests" / "support")]
 
 from harness import machine, servers  # noqa: E402
+from harness.server import Missing, Programs  # noqa: E402
 from processes import DEADLINE_S, wait_until  # noqa: E402
 
 OPTIONS = None
@@ -63,11 +64,11 @@ class LoadTest(unittest.TestCase):
     def serve(self, name):
         """Starts a server of the comparison; skips the test where it is not installed."""
         try:
-            server = servers.make(name, OPTIONS.programs, self.directory(), machine.all_cores())
-        except servers.Missing as error:
+            one = servers.make(name, OPTIONS.programs, self.directory(), machine.all_cores())
+        except Missing as error:
             self.skipTest(str(error))
-        self.enterContext(server)
-        return server
+        self.enterContext(one)
+        return one
 
     def directory(self):
         return self.enterContext(tempfile.TemporaryDirectory(prefix="satchel-test-"))
@@ -76,14 +77,16 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(done.code, code, done.said + done.text)
         self.assertIn(says, done.said)
 
-    def check_figures(self, result, mix_has_get):
+    def check_figures(self, result, mix_has_get, in_flight):
         """Whatever the figures are, they fit together."""
         latency = result["latency_us"]
         self.assertGreater(result["operations"], 0)
         self.assertEqual((result["errors"], result["wrong_values"]), (0, 0))
-        self.assertEqual(latency["all"]["count"], result["operations"])
+        # The latency of what is in flight at the end is taken too.
+        self.assertGreaterEqual(latency["all"]["count"], result["operations"])
+        self.assertLessEqual(latency["all"]["count"], result["operations"] + in_flight)
         self.assertEqual(sum(row["count"] for name, row in latency.items() if name != "all"),
-                         result["operations"])
+                         latency["all"]["count"])
         self.assertGreaterEqual(result["operations_total"], result["operations"])
         for name, row in latency.items():
             buckets = result["histograms_us"][name]
@@ -109,7 +112,7 @@ class LoadTest(unittest.TestCase):
                 self.assertEqual(done.json["scenario"], scenario)
                 self.assertEqual(done.json["options"]["keys"], SHORT["keys"])
                 self.assertEqual(done.json["options"]["protocol"], server.protocol)
-                self.check_figures(done.result, scenario != "set-only")
+                self.check_figures(done.result, scenario != "set-only", SHORT["connections"])
 
     def test_every_scenario_runs_against_satchel(self):
         self.check_scenarios("satchel-durable")
@@ -125,7 +128,7 @@ class LoadTest(unittest.TestCase):
         done = load(server.address, server_pid=server.pid, ack="fast",
                     **{**SHORT, "connections": 7, "threads": 3, "pipeline": 16})
         self.assert_ended(done, MEASURED)
-        self.check_figures(done.result, True)
+        self.check_figures(done.result, True, 7 * 16)
 
     def test_values_larger_than_any_buffer_pass(self):
         for name in ("satchel-fast", "redis-no-aof", "memcached"):
@@ -135,7 +138,7 @@ class LoadTest(unittest.TestCase):
                             **{**SHORT, "keys": 8, "connections": 3, "pipeline": 2,
                                "value-bytes": "300000-700000"})
                 self.assert_ended(done, MEASURED)
-                self.check_figures(done.result, True)
+                self.check_figures(done.result, True, 3 * 2)
 
     def test_ten_thousand_connections(self):
         least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -162,41 +165,62 @@ class LoadTest(unittest.TestCase):
                             **SHORT)
                 self.assert_ended(done, MEASURED)
 
+    def caught(self, run, says):
+        """run(seconds) spoils something while it loads, and returns the Load. On a busy machine the
+        load may not look any more when that is done; then it gets more time."""
+        for seconds in (1, 5, 20):
+            done = run(seconds)
+            if done.code != MEASURED:
+                break
+        self.assert_ended(done, WRONG, says)
+
     def test_damage_and_loss_while_it_runs_are_caught(self):
         redis = self.serve("redis-no-aof")
 
-        def meddle(command, says):
-            redis.ask("FLUSHALL")
-            with start_load(redis.address, protocol="resp", keys=1, mix="get 1", connections=2,
-                            warmup=0, seconds=1) as process:
-                try:
-                    wait_until(lambda: redis.ask("DBSIZE") == b":1\r\n", "the session is written")
-                    key = redis.ask("RANDOMKEY").split(b"\r\n")[1].decode()
-                    redis.ask(*command.replace("KEY", key).split())
-                    done = Load(process)
-                finally:
-                    process.kill()
-            self.assert_ended(done, WRONG, says)
+        def meddle(command):
+            def run(seconds):
+                redis.ask("FLUSHALL")
+                with start_load(redis.address, protocol="resp", keys=1, mix="get 1",
+                                connections=2, warmup=0, seconds=seconds) as process:
+                    try:
+                        wait_until(lambda: redis.ask("DBSIZE") == b":1\r\n", "it is written")
+                        key = redis.ask("RANDOMKEY").split(b"\r\n")[1].decode()
+                        redis.ask(*command.replace("KEY", key).split())
+                        return Load(process)
+                    finally:
+                        process.kill()
+            return run
 
-        meddle("SETRANGE KEY 400 x", "nothing like it was ever written")
-        meddle("APPEND KEY x", "nothing like it was ever written")
-        meddle("DEL KEY", "the session is gone")
-        meddle("RENAME KEY elsewhere", "the session is gone")
+        self.caught(meddle("SETRANGE KEY 400 x"), "nothing like it was ever written")
+        self.caught(meddle("APPEND KEY x"), "nothing like it was ever written")
+        self.caught(meddle("DEL KEY"), "the session is gone")
 
-    def test_a_value_of_another_run_is_caught(self):
+    def test_values_from_the_past_are_caught(self):
         redis = self.serve("redis-no-aof")
         one = {"protocol": "resp", "keys": 1, "connections": 1, "warmup": 0}
+
+        def put_back(mix, is_of_this_run):
+            def run(seconds):
+                redis.ask("DEL", key)
+                with start_load(redis.address, mix=mix, seconds=seconds, **one) as process:
+                    try:
+                        wait_until(lambda: redis.ask("EXISTS", key) == b":1\r\n", "it is written")
+                        if is_of_this_run:
+                            redis.ask("COPY", key, "older", "REPLACE")
+                        while process.poll() is None:
+                            redis.ask("COPY", "older", key, "REPLACE")
+                        return Load(process)
+                    finally:
+                        process.kill()
+            return run
+
         self.assert_ended(load(redis.address, mix="set 1", seconds=0.1, **one), MEASURED)
         key = redis.ask("RANDOMKEY").split(b"\r\n")[1].decode()
+        self.assert_ended(load(redis.address, mix="get 1", seconds=0.1, preload="no", **one),
+                          MEASURED)
         redis.ask("RENAME", key, "older")
-        with start_load(redis.address, mix="get 1", seconds=1, **one) as process:
-            try:
-                wait_until(lambda: redis.ask("EXISTS", key) == b":1\r\n", "it is written")
-                self.assertEqual(redis.ask("COPY", "older", key, "REPLACE"), b":1\r\n")
-                done = Load(process)
-            finally:
-                process.kill()
-        self.assert_ended(done, WRONG, "this run has not written it")
+        self.caught(put_back("get 1", False), "older than one that was acknowledged")
+        self.caught(put_back("get 9, set 1", True), "older than one that was acknowledged")
 
     def test_an_answer_that_is_an_error_is_counted_and_told(self):
         redis = self.serve("redis-no-aof")
@@ -270,6 +294,6 @@ class LoadTest(unittest.TestCase):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", required=True, type=servers.Programs)
+    parser.add_argument("--programs", required=True, type=Programs)
     OPTIONS, rest = parser.parse_known_args()
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
