@@ -136,6 +136,7 @@ static void set(struct updates *self, uint64_t session, uint64_t generation)
 
 static void wait_durable(const struct updates *self)
 {
+    store_flush(self->store, true);
     while (store_durable_lsn(self->store) < self->last_lsn) {
         pause_a_moment();
     }
