@@ -94,7 +94,7 @@ struct server {
     struct event *ready;     /* the store's keeper writes ready_fd */
     struct event *sweep;
     struct event *drained;
-    struct event *signals[2];
+    struct event *signals[3];
     int owned_fd;
     int ready_fd;
     struct lease *lease;
@@ -228,6 +228,16 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
     (void)event_add(self->drained, &soon);
 }
 
+static void on_checkpoint_wanted(evutil_socket_t signal_number, short what, void *arg)
+{
+    (void)signal_number;
+    (void)what;
+    const struct server *self = arg;
+    if (self->store != NULL) {
+        store_want_checkpoint(self->store);
+    }
+}
+
 static bool is_ready(void *arg, char *why, size_t why_bytes)
 {
     const struct server *self = arg;
@@ -286,12 +296,14 @@ static enum status start_events(struct server *self)
     self->drained = event_new(self->base, -1, EV_PERSIST, on_drained, self);
     self->signals[0] = evsignal_new(self->base, SIGTERM, on_stop, self);
     self->signals[1] = evsignal_new(self->base, SIGINT, on_stop, self);
+    self->signals[2] = evsignal_new(self->base, SIGUSR1, on_checkpoint_wanted, self);
     const struct timeval often = {.tv_usec = SWEEP_MS * 1000};
     bool all = self->owned != NULL && self->ready != NULL && self->sweep != NULL &&
                self->drained != NULL && self->signals[0] != NULL && self->signals[1] != NULL &&
-               event_add(self->owned, NULL) == 0 && event_add(self->ready, NULL) == 0 &&
-               event_add(self->sweep, &often) == 0 && event_add(self->signals[0], NULL) == 0 &&
-               event_add(self->signals[1], NULL) == 0;
+               self->signals[2] != NULL && event_add(self->owned, NULL) == 0 &&
+               event_add(self->ready, NULL) == 0 && event_add(self->sweep, &often) == 0 &&
+               event_add(self->signals[0], NULL) == 0 && event_add(self->signals[1], NULL) == 0 &&
+               event_add(self->signals[2], NULL) == 0;
     return all ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
@@ -478,8 +490,9 @@ static enum status stop(struct server *self)
     status = status == STATUS_AGAIN ? STATUS_OK : status;
     net_free(self->net);
     serve_free(self->serve);
-    struct event *const events[] = {self->owned,   self->ready,      self->sweep,
-                                    self->drained, self->signals[0], self->signals[1]};
+    struct event *const events[] = {self->owned,     self->ready,      self->sweep,
+                                    self->drained,   self->signals[0], self->signals[1],
+                                    self->signals[2]};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (events[i] != NULL) {
             event_free(events[i]);

@@ -47,21 +47,21 @@ def run(programs, server, options, cores, niceness=0, log=None):
             return json.load(result)
 
 
-def figures(told, cpu_s=None):
+def figures(told, cpu_s, put_off_s=0):
     """The numbers of a run that tables and plots are made of, from its JSON.
 
-    `cpu_s` is what the server needed for all of the run, and for what it put off until after it; it
-    is divided by all operations, those of the warm-up too. Without it stands what satchel-bench saw
-    during the measured seconds.
+    `cpu_s` is the CPU time of the server for all of the run, warm-up included. What it put off, so
+    many seconds of CPU time an operation, is added to that, and to the time the run took: it has one
+    core, and whatever that does later it cannot do for others then.
     """
     result = told["result"]
-    found = {"ops_per_s": result["ops_per_s"],
+    found = {"ops_per_s": 1 / (1 / result["ops_per_s"] + put_off_s) if result["ops_per_s"]
+                          else 0,
              "client_cpu_us_per_op": result.get("client_cpu_us_per_op")}
-    total = result.get("operations_total")
-    if cpu_s is not None and total:
-        found["cpu_us_per_op"] = cpu_s * 1e6 / total
-    else:
-        found["cpu_us_per_op"] = result.get("server_cpu_us_per_op")
+    total = result["operations_total"]
+    if total:
+        found["cpu_us_per_op"] = (cpu_s / total + put_off_s) * 1e6
+        found["put_off_cpu_us_per_op"] = put_off_s * 1e6
     for operation, latency in result["latency_us"].items():
         for name in ("p50", "p99", "p999"):
             if latency.get("count") and latency.get(name) is not None:

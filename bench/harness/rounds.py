@@ -1,7 +1,6 @@
 """Interleaved rounds: A B C, A B C, …; so that what happens to a machine happens to all of them."""
 
 import contextlib
-import math
 import time
 
 from harness import idle, load, machine, servers, table
@@ -63,24 +62,43 @@ class Bench:
             return told
         return None
 
-    def measure(self, series, server, number, cores, niceness=0, extra=None):
-        """One run against one server, kept among the results."""
-        idle_share = server.wait_quiet()
-        before_s = server.cpu_s()
-        seconds, warmup = self.seconds, 0
-        if server.kind.is_durable():
-            warmup = table.INTERVAL_S
-            seconds = math.ceil(self.seconds / warmup) * warmup
-        told = self.load(server, {**series.options, "seconds": seconds, "warmup": warmup,
-                                  "seed": number, "preload": "no"}, cores, niceness)
-        ended = time.monotonic()
+    def measure_once(self, series, server, number, cores, niceness):
+        """One run against one server: what satchel-bench told, and the CPU time of the server."""
         server.wait_quiet()
-        put_off_s = time.monotonic() - ended
-        cpu_s = server.cpu_s() - before_s - idle_share * put_off_s
-        figures = load.figures(told, cpu_s) | (extra or {})
-        self.results.add(series.name, server.kind.name, number, figures, load=told)
-        self.say(f"  {series.name} {number} {server.kind.name:18} {show(figures)}")
-        return figures
+        before_s = server.cpu_s()
+        seconds = self.seconds
+        if server.kind.is_durable():
+            seconds = max(seconds, table.DURABLE_S_MIN)
+        told = self.load(server, {**series.options, "seconds": seconds, "warmup": table.WARMUP_S,
+                                  "seed": number, "preload": "no"}, cores, niceness)
+        server.wait_quiet()
+        cpu_s = server.cpu_s() - before_s
+        self.say(f"  {series.name} {number} {server.kind.name:18} "
+                 f"{show(load.figures(told, cpu_s))}")
+        return told, cpu_s
+
+    def measure(self, series, servers_by_name, rounds, cores, niceness=0, extra=None, before=None):
+        """All rounds of a series, and then what the servers have put off during them, which is
+        divided between the rounds by their operations. `extra`: more figures by server. `before`:
+        called with the number of each round before it."""
+        for server in servers_by_name.values():
+            server.settle()
+        runs = {name: [] for name in servers_by_name}
+        for number in range(1, rounds + 1):
+            if before:
+                before(number)
+            for name, server in servers_by_name.items():
+                runs[name].append(self.measure_once(series, server, number, cores, niceness))
+        for name, server in servers_by_name.items():
+            put_off = server.settle()
+            operations = max(1, sum(told["result"]["operations_total"] for told, _ in runs[name]))
+            if put_off.cpu_s > 0:
+                self.say(f"  {series.name} {name} had put off {put_off.cpu_s * 1e6 / operations:.2f}"
+                         f" us CPU/op, {put_off.wall_s:.2f} s")
+            for number, (told, cpu_s) in enumerate(runs[name], 1):
+                figures = load.figures(told, cpu_s, put_off.cpu_s / operations)
+                self.results.add(series.name, name, number,
+                                 figures | (extra or {}).get(name, {}), load=told)
 
 
 def show(figures):
@@ -124,11 +142,8 @@ def run_group(bench, group, all_series, only=None):
         for series in all_series:
             for server in running.values():
                 server.tidy()
-            for number in range(1, bench.rounds + 1):
-                for name in series.servers:
-                    if name in running:
-                        bench.measure(series, running[name], number, load_cores, niceness,
-                                      extra.get(name))
+            asked = {name: running[name] for name in series.servers if name in running}
+            bench.measure(series, asked, bench.rounds, load_cores, niceness, extra)
 
 
 def run_scenario(bench, series, only=None):
@@ -136,11 +151,9 @@ def run_scenario(bench, series, only=None):
     server_cores, load_cores = machine.cores()
     bench.say(f"---- {series.name}")
     with contextlib.ExitStack() as stack:
-        running = [server for name in series.servers if not only or name in only
-                   if (server := bench.start(stack, name, server_cores)) is not None]
-        for server in running:
+        running = {name: server for name in series.servers if not only or name in only
+                   if (server := bench.start(stack, name, server_cores)) is not None}
+        for server in running.values():
             bench.load(server, {**series.options, "preload": "yes", "seconds": 0.05, "warmup": 0},
                        load_cores)
-        for number in range(1, bench.rounds + 1):
-            for server in running:
-                bench.measure(series, server, number, load_cores)
+        bench.measure(series, running, bench.rounds, load_cores)

@@ -50,6 +50,14 @@ class Kind:
         return ("ack", "durable") in self.load or "always" in self.options
 
 
+@dataclasses.dataclass(frozen=True)
+class PutOff:
+    """What it took a server to do what it had put off."""
+
+    cpu_s: float
+    wall_s: float
+
+
 class Programs:
     """Where programs are: those of a build, then those of the system."""
 
@@ -102,15 +110,14 @@ class Server:
         """It answers requests for what it has."""
         return True
 
-    def is_settled(self):
-        """Nothing that was asked of it is left to be done."""
-        return True
-
     def version(self):
         return machine.first_line(self.path, "--version")
 
     def tidy(self):
         """Puts its files into the order in which they are in the long run."""
+
+    def write_back(self):
+        """Makes it write what it puts off, and waits for that."""
 
     # -- Life ------------------------------------------------------------------------------------
 
@@ -202,16 +209,24 @@ class Server:
             return next(int(line.split()[1]) * 1024 for line in status
                         if line.startswith(name + ":"))
 
+    def settle(self):
+        """Makes it do what it puts off until it has time for it, and says what that took."""
+        idle_share = self.wait_quiet()
+        before_s, begin = self.cpu_s(), time.monotonic()
+        self.write_back()
+        wall_s = time.monotonic() - begin
+        return PutOff(max(0, self.cpu_s() - before_s - idle_share * wall_s), wall_s)
+
     def wait_quiet(self):
-        """Until it has done what it put off: checkpoints, syncs. Then the next server has the core
-        for itself, and all that the load has cost is on this one's account. Returns what share of a
-        core it needs when nobody asks it anything."""
+        """Until it does nothing. Then the next server has the core for itself, and all that the load
+        has cost is on this one's account. Returns what share of a core it needs when nobody asks it
+        anything."""
         end = time.monotonic() + QUIET_S_MAX
         while time.monotonic() < end:
             before, at = self.cpu_s(), time.monotonic()
             time.sleep(QUIET_WINDOW_S)
             share = (self.cpu_s() - before) / (time.monotonic() - at)
-            if share < QUIET_SHARE and self.is_settled():
+            if share < QUIET_SHARE:
                 return share
         raise Failed(f"{self.kind.name} does not come to rest within {QUIET_S_MAX} s")
 

@@ -6,7 +6,9 @@ the results.
 
 import os
 import re
+import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +17,7 @@ from harness.server import Failed, Kind, Server
 
 import native  # tests/support, found through harness.server
 
+POLL_S = 0.02  # between two looks at what a checkpoint has left
 MEMORY_SHIPPED = 1 << 30  # satcheld's --memory
 
 
@@ -60,7 +63,13 @@ class Satcheld(Server):
             return conn.ask(native.GET, native.tag(native.ID, b"ready?")).status in (
                 native.OK, native.NOT_FOUND)
 
-    def is_settled(self):
+    def write_back(self):
+        """A checkpoint: it would write one by itself every few minutes, or megabytes."""
+        os.kill(self.pid, signal.SIGUSR1)
+        self.wait(self.has_written, "its checkpoint is written")
+
+    def has_written(self):
+        time.sleep(POLL_S)
         try:
             with urllib.request.urlopen(f"http://{self.ops}/metrics", timeout=10) as answer:
                 text = answer.read().decode()
@@ -99,7 +108,7 @@ class Redis(Server):
     def is_ready(self):
         return self.ask("PING") == b"+PONG\r\n"
 
-    def is_settled(self):
+    def has_rewritten(self):
         told = self.ask("INFO", "persistence")
         return b"aof_rewrite_in_progress:1" not in told and b"rdb_bgsave_in_progress:1" not in told
 
@@ -114,7 +123,7 @@ class Redis(Server):
         doubled, but while it measures that is off, to its advantage."""
         if "yes" in self.kind.options:
             self.ask("BGREWRITEAOF")
-            self.wait(self.is_settled, "its append-only file is rewritten")
+            self.wait(self.has_rewritten, "its append-only file is rewritten")
 
 
 class Memcached(Server):

@@ -66,6 +66,14 @@ def slow_down(storage, stack):
     stack.callback(storage.be, "sync-us=0 read-us=0")
 
 
+def measure_fsync(bench, storage, series, number, cores):
+    told = ceiling(bench.programs, storage.path(), FSYNC_RECORD_BYTES, FSYNC_SECONDS, "overwrite",
+                   cores)
+    bench.results.add(series.name, "fsync", number, {
+        "set_p50_us": told["p50_us"], "set_p99_us": told["p99_us"]}, ceiling=told)
+    bench.say(f"  {series.name} {number} one fsync takes {told['p50_us']:.0f} us")
+
+
 def measure(bench, size):
     server_cores, load_cores = machine.cores()
     bench.say(f"---- slow disk: fsync {table.FSYNC_US / 1000:g} ms, reads "
@@ -82,12 +90,6 @@ def measure(bench, size):
                 bench.preload(server, table.load_of(table.MIXED, 1), load_cores)
         slow_down(storage, stack)
         for series in map(series_of, size.slow_connections):
-            for number in range(1, size.slow_rounds + 1):
-                told = ceiling(bench.programs, storage.path(), FSYNC_RECORD_BYTES, FSYNC_SECONDS,
-                               "overwrite", load_cores)
-                bench.results.add(series.name, "fsync", number, {
-                    "set_p50_us": told["p50_us"], "set_p99_us": told["p99_us"]}, ceiling=told)
-                bench.say(f"  {series.name} {number}/{size.slow_rounds} one fsync takes "
-                          f"{told['p50_us']:.0f} us")
-                for name, server in running.items():
-                    bench.measure(series, server, number, load_cores)
+            bench.measure(series, running, size.slow_rounds, load_cores,
+                          before=lambda number, series=series: measure_fsync(
+                              bench, storage, series, number, load_cores))

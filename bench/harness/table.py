@@ -66,9 +66,8 @@ GROUPS = {group.name: group for group in (
     Group("idle", idle={"satchel-idle": 10000}),
 )}
 
-# Servers with durable answers write back every so often what they took (Satchel's checkpoint): one
-# such interval is warm-up, and whole ones are measured, so that a rate has its share of that work.
-INTERVAL_S = 2
+WARMUP_S = 0.5
+DURABLE_S_MIN = 2  # of a run against a server with durable answers: disks are moody
 OPEN_RATE = 20000
 
 SERIES = {series.name: series for series in (

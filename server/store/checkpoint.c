@@ -4,16 +4,17 @@
  * 1. applied = the last lsn given out. Whatever has an lsn up to it is in LMDB already or in a
  *    dirty list by the time the list's shard is locked: lsn and list are set under that lock.
  *
- * 2. Round by round, a few shards each: lock, freeze the dirty list, copy the images, unlock. New
- *    sessions get their row ids here, in the order of time.
+ * 2. Take the dirty lists, shard by shard, and plan: all rows to be written, in the order of their
+ *    ids, which is the order of LMDB's pages: a page is written once however many of its rows have
+ *    changed. New sessions get their row ids here.
  *
- * 3. Wait until the highest version copied is durable (invariant 4), write the rows in the order
- *    of their ids, commit with sync.
+ * 3. Round by round, as many rows as fit into a transaction: copy the images (as they are now; what
+ *    changed since step 2 is newer than it has to be), wait until the highest version copied is
+ *    durable (invariant 4), write the rows, commit with sync. What did not change since it was
+ *    copied is clean then; tombstones go. If there was no space, all is dirty again instead, and
+ *    the next checkpoint tries again.
  *
- * 4. Lock again: what is still frozen did not change meanwhile and is clean; tombstones go. If
- *    there was no space, it is dirty again instead, and the next checkpoint tries again.
- *
- * 5. The last transaction also sets applied_lsn. Crashing before it is harmless: the journal is
+ * 4. The last transaction also sets applied_lsn. Crashing before it is harmless: the journal is
  *    replayed from the older applied_lsn and skips what rows already have.
  */
 #include <assert.h>
@@ -28,6 +29,19 @@ enum {
     ROUND_BYTES = 32 * 1024 * 1024, /* of images copied at a time */
 };
 
+/* Where a row that is to be written is: which shard has taken it, and its place there. */
+struct plan_row {
+    uint64_t rowid; /* 0: nothing to write, the session came and went between two checkpoints */
+    uint32_t shard;
+    uint32_t place;
+};
+
+struct plan {
+    struct plan_row *rows; /* owned; by row id */
+    size_t count;
+    size_t cap;
+};
+
 /* A row to be written, or deleted when image_len is 0. */
 struct row_change {
     uint64_t rowid;
@@ -36,76 +50,52 @@ struct row_change {
 };
 
 struct round {
-    unsigned first_shard; /* of those frozen in this round */
-    unsigned end_shard;
-    struct row_change *changes; /* owned */
+    size_t first; /* of the plan's rows that are in this round */
+    size_t end;
+    struct row_change changes[ROUND_ROWS];
     size_t count;
-    size_t cap;
     struct buf images;
     uint64_t version_max;
 };
 
-static enum status round_reserve(struct round *round, size_t extra)
+/* ---- The plan ------------------------------------------------------------------------------- */
+
+static enum status plan_reserve(struct plan *plan, size_t extra)
 {
-    if (round->cap - round->count >= extra) {
+    if (plan->cap - plan->count >= extra) {
         return STATUS_OK;
     }
-    size_t cap = round->count + extra + round->cap / 2;
-    struct row_change *grown = realloc(round->changes, cap * sizeof *grown);
+    size_t cap = plan->count + extra + plan->cap / 2;
+    struct plan_row *grown = realloc(plan->rows, cap * sizeof *grown);
     if (grown == NULL) {
         return STATUS_NO_MEMORY;
     }
-    round->changes = grown;
-    round->cap = cap;
+    plan->rows = grown;
+    plan->cap = cap;
     return STATUS_OK;
 }
 
-static enum status copy_entry(struct store *self, struct round *round, struct entry *entry)
+static void give_rowid(struct store *self, struct entry *entry)
 {
-    assert(round->changes != NULL && round->count < round->cap);
-    struct row_change *change = &round->changes[round->count];
-    if (entry->tombstone) {
-        if (entry->rowid != 0) { /* otherwise it came and went between two checkpoints */
-            *change = (struct row_change){.rowid = entry->rowid};
-            round->count++;
-        }
-    } else {
-        struct session session = entry_session(entry);
-        size_t len = image_bytes(&session);
-        enum status status = buf_reserve(&round->images, len);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        if (entry->rowid == 0) {
-            entry->rowid = self->meta.next_rowid++ & ((UINT64_C(1) << 44) - 1);
-        }
-        image_encode(round->images.ptr + round->images.len, &session, session.version);
-        *change = (struct row_change){
-            .rowid = entry->rowid, .image_at = round->images.len, .image_len = len};
-        round->images.len += len;
-        round->count++;
+    if (entry->rowid == 0 && !entry->tombstone) {
+        entry->rowid = self->meta.next_rowid++ & ((UINT64_C(1) << 44) - 1);
     }
-    if (entry->version > round->version_max) {
-        round->version_max = entry->version;
-    }
-    return STATUS_OK;
 }
 
-/* Step 2 for one shard. */
-static enum status copy_shard(struct store *self, struct round *round, struct shard *shard)
+static enum status take_shard(struct store *self, struct plan *plan, unsigned index)
 {
+    struct shard *shard = &self->table.shards[index];
     shard_lock(shard);
-    enum status status = round_reserve(round, shard->dirty.count);
+    enum status status = plan_reserve(plan, shard->dirty.count);
     if (status == STATUS_OK) {
-        shard_freeze(shard);
-        for (uint32_t i = 0; i < shard->frozen.count && status == STATUS_OK; i++) {
-            if (shard->frozen.items[i] != NULL) {
-                status = copy_entry(self, round, shard->frozen.items[i]);
+        shard_take(shard);
+        for (uint32_t place = 0; place < shard->taken.count; place++) {
+            struct entry *entry = shard->taken.items[place];
+            if (entry != NULL) {
+                give_rowid(self, entry);
+                plan->rows[plan->count++] = (struct plan_row){
+                    .rowid = entry->rowid, .shard = index, .place = place};
             }
-        }
-        /* The rows hold touches that may not be durable yet. */
-        if (shard->frozen.count != 0 && shard->touch_lsn > round->version_max) {
-            round->version_max = shard->touch_lsn;
         }
     }
     shard_unlock(shard);
@@ -114,21 +104,77 @@ static enum status copy_shard(struct store *self, struct round *round, struct sh
 
 static int by_rowid(const void *a, const void *b)
 {
-    const struct row_change *left = a;
-    const struct row_change *right = b;
+    const struct plan_row *left = a;
+    const struct plan_row *right = b;
     return (left->rowid > right->rowid) - (left->rowid < right->rowid);
 }
 
-/* Steps 3 and, with `meta`, 5. */
-static enum status write_round(struct store *self, struct round *round,
+/* Step 2. */
+static enum status make_plan(struct store *self, struct plan *plan)
+{
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; i < TABLE_SHARDS && status == STATUS_OK; i++) {
+        status = take_shard(self, plan, i);
+    }
+    if (status == STATUS_OK && plan->count != 0) { /* otherwise there is no array to sort */
+        qsort(plan->rows, plan->count, sizeof *plan->rows, by_rowid);
+    }
+    return status;
+}
+
+/* ---- Rounds --------------------------------------------------------------------------------- */
+
+/* Copies what is to be written of this entry, which is locked. */
+static enum status copy_entry(struct store *self, struct round *round, const struct shard *shard,
+                              struct entry *entry)
+{
+    struct row_change *change = &round->changes[round->count];
+    entry->state = ENTRY_WRITING;
+    give_rowid(self, entry); /* a tombstone when it was taken, and alive again */
+    if (entry->rowid == 0) {
+        return STATUS_OK;
+    }
+    *change = (struct row_change){.rowid = entry->rowid, .image_at = round->images.len};
+    if (!entry->tombstone) {
+        struct session session = entry_session(entry);
+        change->image_len = image_bytes(&session);
+        enum status status = buf_reserve(&round->images, change->image_len);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        image_encode(round->images.ptr + round->images.len, &session, session.version);
+        round->images.len += change->image_len;
+    }
+    round->count++;
+    uint64_t gate = entry_gate(shard, entry); /* its touches may not be durable yet either */
+    round->version_max = gate > round->version_max ? gate : round->version_max;
+    return STATUS_OK;
+}
+
+static enum status copy_round(struct store *self, struct round *round, const struct plan *plan)
+{
+    enum status status = STATUS_OK;
+    while (round->end < plan->count && round->count < ROUND_ROWS &&
+           round->images.len < ROUND_BYTES && status == STATUS_OK) {
+        const struct plan_row *row = &plan->rows[round->end++];
+        struct shard *shard = &self->table.shards[row->shard];
+        shard_lock(shard);
+        struct entry *entry = shard->taken.items[row->place];
+        if (entry != NULL) { /* otherwise it has left the table */
+            status = copy_entry(self, round, shard, entry);
+        }
+        shard_unlock(shard);
+    }
+    return status;
+}
+
+/* Waits, writes and commits; with `meta`, step 4. */
+static enum status write_round(struct store *self, const struct round *round,
                                const struct rows_meta *meta)
 {
     enum status status = journal_wait_durable(self->journal, round->version_max);
     if (status != STATUS_OK) {
         return status;
-    }
-    if (round->count != 0) { /* without changes there is no array to sort */
-        qsort(round->changes, round->count, sizeof *round->changes, by_rowid);
     }
     struct rows_write *write = NULL;
     status = rows_write_begin(self->rows, &write);
@@ -156,49 +202,30 @@ static enum status write_round(struct store *self, struct round *round,
     return rows_commit(write);
 }
 
-/* Step 4. */
-static void thaw_round(struct store *self, const struct round *round)
+/* What the round has written is clean, unless it changed meanwhile. */
+static void settle_round(struct store *self, const struct round *round, const struct plan *plan)
 {
-    for (unsigned i = round->first_shard; i < round->end_shard; i++) {
-        struct shard *shard = &self->table.shards[i];
+    for (size_t i = round->first; i < round->end; i++) {
+        struct shard *shard = &self->table.shards[plan->rows[i].shard];
         shard_lock(shard);
-        shard_thaw(shard, &self->table);
+        shard_written(shard, &self->table, plan->rows[i].place);
         shard_unlock(shard);
     }
 }
 
-/* Instead of step 4 when there was no space. */
-static enum status unfreeze_round(struct store *self, const struct round *round)
-{
-    enum status status = STATUS_OK;
-    for (unsigned i = round->first_shard; i < round->end_shard && status == STATUS_OK; i++) {
-        struct shard *shard = &self->table.shards[i];
-        shard_lock(shard);
-        status = shard_unfreeze(shard);
-        shard_unlock(shard);
-    }
-    return status == STATUS_OK ? STATUS_NO_SPACE : status;
-}
-
-/* One round from shard `first` on; the last one of a checkpoint writes the meta row. */
-static enum status run_round(struct store *self, struct round *round, unsigned first,
+static enum status run_round(struct store *self, struct round *round, const struct plan *plan,
                              uint64_t applied_lsn)
 {
     store_begin_io(self);
-    round->first_shard = first;
-    round->end_shard = first;
+    round->first = round->end;
     round->count = 0;
     round->images.len = 0;
     round->version_max = 0;
-    enum status status = STATUS_OK;
-    while (round->end_shard < TABLE_SHARDS && round->count < ROUND_ROWS &&
-           round->images.len < ROUND_BYTES && status == STATUS_OK) {
-        status = copy_shard(self, round, &self->table.shards[round->end_shard++]);
-    }
+    enum status status = copy_round(self, round, plan);
     if (status != STATUS_OK) {
         return status;
     }
-    bool is_last = round->end_shard == TABLE_SHARDS;
+    bool is_last = round->end == plan->count;
     struct rows_meta meta = self->meta;
     if (is_last) {
         meta.applied_lsn = applied_lsn;
@@ -209,14 +236,57 @@ static enum status run_round(struct store *self, struct round *round, unsigned f
         }
     }
     status = write_round(self, round, is_last ? &meta : NULL);
-    if (status == STATUS_NO_SPACE) {
-        return unfreeze_round(self, round);
-    }
     if (status == STATUS_OK) {
         self->meta = meta;
-        thaw_round(self, round);
+        settle_round(self, round, plan);
     }
     return status;
+}
+
+/* ---- All of it ------------------------------------------------------------------------------ */
+
+/* There was no space: everything is dirty again that was not written. */
+static enum status give_back(struct store *self)
+{
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; i < TABLE_SHARDS && status == STATUS_OK; i++) {
+        struct shard *shard = &self->table.shards[i];
+        shard_lock(shard);
+        status = shard_give_back(shard);
+        shard_unlock(shard);
+    }
+    return status == STATUS_OK ? STATUS_NO_SPACE : status;
+}
+
+static void end_taken(struct store *self)
+{
+    for (unsigned i = 0; i < TABLE_SHARDS; i++) {
+        struct shard *shard = &self->table.shards[i];
+        shard_lock(shard);
+        shard_end_taken(shard);
+        shard_unlock(shard);
+    }
+}
+
+static enum status write_all(struct store *self, uint64_t applied_lsn)
+{
+    struct plan plan = {0};
+    struct round *round = calloc(1, sizeof *round);
+    enum status status = round == NULL ? STATUS_NO_MEMORY : make_plan(self, &plan);
+    bool done = false;
+    while (status == STATUS_OK && !done) { /* at least one: for applied_lsn */
+        status = run_round(self, round, &plan, applied_lsn);
+        done = round->end == plan.count;
+    }
+    if (round != NULL) {
+        buf_free(&round->images);
+    }
+    free(round);
+    free(plan.rows);
+    if (status == STATUS_OK) {
+        end_taken(self);
+    }
+    return status == STATUS_NO_SPACE ? give_back(self) : status;
 }
 
 enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_bytes)
@@ -224,13 +294,7 @@ enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_byt
     uint64_t total_bytes = journal_total_bytes(self->journal);
     uint64_t applied_lsn = journal_last_lsn(self->journal);
     int64_t start_ns = clock_mono_ns(self->deps.clock);
-    struct round round = {0};
-    enum status status = STATUS_OK;
-    for (unsigned shard = 0; shard < TABLE_SHARDS && status == STATUS_OK; shard = round.end_shard) {
-        status = run_round(self, &round, shard, applied_lsn);
-    }
-    free(round.changes);
-    buf_free(&round.images);
+    enum status status = write_all(self, applied_lsn);
     if (status != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "cannot write a checkpoint: %s: %s",
                        status_text(status), rows_error(self->rows));

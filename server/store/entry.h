@@ -17,9 +17,10 @@
 
 /* Where an entry stands towards LMDB; the list it is in holds it at `list_index`. */
 enum entry_state {
-    ENTRY_CLEAN,  /* LMDB has it as it is; in no list */
-    ENTRY_DIRTY,  /* changed since the last checkpoint took it; in the shard's dirty list */
-    ENTRY_FROZEN, /* a checkpoint is writing it; in the shard's frozen list */
+    ENTRY_CLEAN,   /* LMDB has it as it is; in no list */
+    ENTRY_DIRTY,   /* changed since a checkpoint took it; in the shard's dirty list */
+    ENTRY_TAKEN,   /* a checkpoint is going to copy it as it is then; in the shard's taken list */
+    ENTRY_WRITING, /* the checkpoint has copied it and writes it; in the shard's taken list */
 };
 
 struct entry {

@@ -159,8 +159,6 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
     }
     struct shard *shard = table_shard(&self->table, hash);
     shard_lock(shard);
-    /* Before anything is looked up, because it may move the slots. */
-    enum status room = shard_reserve(shard);
     struct slot *slot = shard_find(shard, hash, cmd->id);
     struct entry *entry = slot == NULL ? NULL : slot->entry;
     bool live = entry != NULL && !entry->tombstone &&
@@ -197,6 +195,8 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
     reply.returned = change.returned;
     reply.gate_lsn = entry == NULL ? 0 : entry_gate(shard, entry);
     if (change.kind != CHANGE_NONE) {
+        enum status room = shard_reserve(shard);
+        slot = slot == NULL ? NULL : shard_find(shard, hash, cmd->id); /* reserving moves slots */
         reply.gate_lsn = room != STATUS_OK ? 0 : carry_out(self, shard, hash, &slot, &change);
         if (reply.gate_lsn == 0) {
             answer_busy(self, &reply);

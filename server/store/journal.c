@@ -20,10 +20,12 @@ enum {
     CHUNK_BYTES = 1024 * 1024,         /* a frame; a larger record gets a chunk of its own */
     FLUSH_BYTES_MAX = 4 * 1024 * 1024, /* what one fdatasync may cover */
     SPARE_CHUNKS_MAX = 8,
-    SPACE_POLL_MS = 200,     /* how often a full disk is tried again */
-    IDLE_MS = 100,           /* after it a frame says what is durable */
-    PACE_MS = 5,             /* how long what nobody waits for collects … */
-    PACE_BYTES = 256 * 1024, /* … unless it is so much */
+    SPACE_POLL_NS = 200000000, /* how often a full disk is tried again */
+    IDLE_NS = 100000000,       /* after it a frame says what is durable */
+    PACE_NS = 5000000,        /* how long what nobody waits for collects … */
+    PACE_BYTES = 256 * 1024,   /* … unless it is so much */
+    CROWD_LEAST = 4,           /* records in a flush after which more are expected */
+    COLLECT_NS_MAX = 4000000,  /* how long at most what somebody waits for collects */
 };
 
 struct chunk {
@@ -35,8 +37,13 @@ struct chunk {
     uint8_t bytes[]; /* frame header, records */
 };
 
-/* What the journal's thread does. */
-enum journal_thread { FLUSHING, IDLE, PACING };
+/* What the journal's thread does: it waits for records, or for more of them. */
+enum journal_thread {
+    FLUSHING,
+    IDLE,
+    PACING,     /* nobody waits for what there is */
+    COLLECTING, /* somebody does, and others are about to */
+};
 
 struct journal {
     struct journal_options options; /* immutable; dir is owned */
@@ -54,7 +61,9 @@ struct journal {
     struct chunk *open;   /* the last of them, which records go into; NULL when the list is empty */
     struct chunk *spares; /* owned: empty chunks of CHUNK_BYTES */
     unsigned spare_count;
-    bool noted; /* a frame in the segment says that everything in it is durable */
+    uint64_t last_count;   /* records in the last flush */
+    int64_t last_flush_ns; /* how long it took */
+    bool noted;            /* a frame in the segment says that everything in it is durable */
 
     _Atomic uint64_t durable_lsn;
     _Atomic uint64_t undurable_bytes;
@@ -156,6 +165,29 @@ static bool is_much(const struct journal *self)
     return atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed) >= PACE_BYTES;
 }
 
+/* As many wait as the last flush let go: in a closed loop they are all there. */
+static bool is_crowd(const struct journal *self)
+{
+    uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
+    return self->next_lsn - 1 - durable_lsn >= self->last_count;
+}
+
+/* Whether the journal thread has to be told that there are records. */
+static bool is_news(const struct journal *self, bool awaited)
+{
+    switch (self->doing) {
+    case FLUSHING:
+        return false; /* it will look */
+    case IDLE:
+        return true;
+    case PACING:
+        return awaited || is_much(self);
+    case COLLECTING:
+        return is_crowd(self) || is_much(self);
+    }
+    return true;
+}
+
 void journal_flush(struct journal *self, bool awaited)
 {
     /* Relaxed: the caller's own records are in it, others see to theirs. */
@@ -163,8 +195,7 @@ void journal_flush(struct journal *self, bool awaited)
         return;
     }
     (void)pthread_mutex_lock(&self->lock);
-    bool wake = self->first != NULL &&
-                (self->doing == IDLE || (self->doing == PACING && (awaited || is_much(self))));
+    bool wake = self->first != NULL && is_news(self, awaited);
     self->awaited = self->awaited || awaited;
     (void)pthread_mutex_unlock(&self->lock);
     if (wake) {
@@ -200,11 +231,11 @@ static enum status flush_once(struct journal *self, struct chunk *chunks)
     return status;
 }
 
-static struct timespec soon(long in_ms)
+static struct timespec soon(int64_t in_ns)
 {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += in_ms * 1000000L;
+    until.tv_nsec += in_ns;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
@@ -215,7 +246,7 @@ static struct timespec soon(long in_ms)
 /* Waits a little; false when the journal is to be closed. */
 static bool pause_for_space(struct journal *self)
 {
-    const struct timespec until = soon(SPACE_POLL_MS);
+    const struct timespec until = soon(SPACE_POLL_NS);
     (void)pthread_mutex_lock(&self->lock);
     while (!self->stopping &&
            pthread_cond_timedwait(&self->work, &self->lock, &until) != ETIMEDOUT) {
@@ -282,7 +313,7 @@ static enum status note_durable(struct journal *self)
 static enum status wait_for_records(struct journal *self)
 {
     enum status status = STATUS_OK;
-    const struct timespec until = soon(IDLE_MS);
+    const struct timespec until = soon(IDLE_NS);
     self->doing = IDLE;
     while (self->first == NULL && !self->stopping && status == STATUS_OK) {
         if (self->noted) {
@@ -294,13 +325,28 @@ static enum status wait_for_records(struct journal *self)
     return status;
 }
 
-/* Lets what nobody waits for collect. */
+/*
+ * How long a flush that somebody waits for is delayed, so that others can join it. Who comes a
+ * moment too late waits for almost two flushes, and after a flush many come back at once: those
+ * whom it has let go. So it waits for as many as those were, for three quarters of a flush at most;
+ * and not at all where few come, or one alone.
+ */
+static int64_t collect_ns(const struct journal *self)
+{
+    int64_t most_ns = self->last_flush_ns / 4 * 3;
+    return self->last_count < CROWD_LEAST ? 0 : most_ns < COLLECT_NS_MAX ? most_ns : COLLECT_NS_MAX;
+}
+
+/* Lets records collect. */
 static void wait_for_more(struct journal *self)
 {
-    const struct timespec until = soon(PACE_MS);
-    self->doing = PACING;
-    while (!self->awaited && !self->stopping && !is_much(self) &&
-           pthread_cond_timedwait(&self->work, &self->lock, &until) != ETIMEDOUT) {
+    const struct timespec paced = soon(PACE_NS);
+    const struct timespec collected = soon(collect_ns(self));
+    int rc = 0;
+    while (rc != ETIMEDOUT && !self->stopping && !is_much(self) &&
+           !(self->awaited && is_crowd(self))) {
+        self->doing = self->awaited ? COLLECTING : PACING;
+        rc = pthread_cond_timedwait(&self->work, &self->lock, self->awaited ? &collected : &paced);
     }
     self->doing = FLUSHING;
 }
@@ -340,6 +386,7 @@ static void count_durable(struct journal *self, struct chunk *chunks)
         chunks = next;
     }
     self->noted = false;
+    self->last_count = durable_lsn - atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
     /* Release: whoever sees the number sees that the flush has happened. */
     atomic_store_explicit(&self->durable_lsn, durable_lsn, memory_order_release);
     atomic_fetch_sub_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);
@@ -376,7 +423,9 @@ static void *journal_run(void *arg)
         if (status == STATUS_OK) {
             (void)pthread_mutex_unlock(&self->lock);
             uint64_t segments = self->segments.started;
+            int64_t start_ns = clock_mono_ns(self->options.clock);
             status = flush(self, chunks);
+            self->last_flush_ns = clock_mono_ns(self->options.clock) - start_ns;
             metric_add(&self->options.metrics->segments, self->segments.started - segments);
             (void)pthread_mutex_lock(&self->lock);
         }

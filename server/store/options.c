@@ -25,7 +25,7 @@ const struct option_desc store_option_descs[] = {
      .offset = AT(memory_bytes)},
     {.name = "checkpoint-interval",
      .type = OPTION_TIME_MS,
-     .standard = "2s",
+     .standard = "5m",
      .unit = "TIME",
      .help = "Changes go from the journal into the data file this often: rarely costs less, often "
              "makes the next start shorter.",
@@ -34,7 +34,7 @@ const struct option_desc store_option_descs[] = {
      .offset = AT(checkpoint_ms)},
     {.name = "checkpoint-bytes",
      .type = OPTION_BYTES,
-     .standard = "64m",
+     .standard = "256m",
      .unit = "BYTES",
      .help = "… or when this much has been journalled since, at most a quarter of --memory.",
      .least = 1024 * 1024,

@@ -173,6 +173,7 @@ static enum status replay_record(void *arg, uint64_t lsn, const struct record *r
     self->replayed++;
     if ((self->replayed & 0xfff) == 0) {
         show_progress(self, "journal", self->replayed);
+        store_keep_budget(store); /* what the journal brings cannot leave memory, but rows can */
     }
     return status;
 }

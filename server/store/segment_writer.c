@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SPARE_SEGMENTS_MAX = 2, PATH_BYTES = 4096 };
+enum { SPARE_SEGMENTS_MAX = 4, PATH_BYTES = 4096 };
 
 static void segment_path(const struct segment_writer *self, uint64_t number, char out[PATH_BYTES])
 {

@@ -18,6 +18,8 @@
 #include "store/data_dir.h"
 #include "store/store_private.h"
 
+enum { SOON_MS = 2000 };
+
 #define METRIC_OWNER struct store_metrics
 METRIC_TABLE(store_metrics, STORE_METRICS)
 
@@ -94,13 +96,23 @@ bool store_is_stopping(struct store *self)
     return stopping;
 }
 
+/* How long until the next checkpoint: soon while an earlier epoch's journal is still needed, or the
+ * disk was full. */
+static uint64_t checkpoint_in_ms(const struct store *self)
+{
+    bool soon = self->old.count != 0 || self->must_renew || self->disk_full;
+    uint64_t most_ms = self->options.checkpoint_ms;
+    return soon && SOON_MS < most_ms ? SOON_MS : most_ms;
+}
+
 /* Waits until a checkpoint is due; false when the store closes. */
 static bool wait_for_work(struct store *self)
 {
+    uint64_t in_ms = checkpoint_in_ms(self);
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(self->options.checkpoint_ms / 1000);
-    until.tv_nsec += (long)(self->options.checkpoint_ms % 1000) * 1000000;
+    until.tv_sec += (time_t)(in_ms / 1000);
+    until.tv_nsec += (long)(in_ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
@@ -359,7 +371,7 @@ static void refresh(void *arg)
         struct shard *shard = &self->table.shards[i];
         shard_lock(shard);
         live += shard->live;
-        dirty += shard->dirty.count;
+        dirty += shard->dirty.count + shard->taken.count;
         memory += shard_footprint(shard);
         shard_unlock(shard);
     }

@@ -112,6 +112,9 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
  *  milliseconds. To be called after each batch of store_execute(). */
 void store_flush(struct store *self, bool awaited);
 
+/** Makes the store write a checkpoint now, or right after the one in progress. Any thread. */
+void store_want_checkpoint(struct store *self);
+
 /** How long the storage call that is running has not come back, in ms; 0: none runs. A flush takes
  *  milliseconds and a checkpoint about a second; much more means that the storage hangs. */
 uint64_t store_stalled_ms(const struct store *self);

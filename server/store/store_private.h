@@ -102,8 +102,8 @@ enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_byt
 void store_on_flushed(void *arg);
 void store_on_journal_failed(void *arg, const char *why);
 
-/** Makes the keeper write a checkpoint now. Any thread. */
-void store_want_checkpoint(struct store *self);
+/** Lets values leave memory that is over its budget. The thread of store_sweep(), or recovery. */
+void store_keep_budget(struct store *self);
 
 /** Notes that a part of a checkpoint begins now, for store_stalled_ms(). Keeper thread. */
 void store_begin_io(struct store *self);

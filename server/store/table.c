@@ -10,6 +10,7 @@ enum {
     CAPACITY_LEAST = 16,
     TAIL_SLOTS = 64, /* room behind the last home slot; when it is full the index grows */
     LIST_LEAST = 16,
+    LIST_KEPT = 4096, /* places a list may keep that nothing needs */
 };
 
 /* ---- Table ---------------------------------------------------------------------------------- */
@@ -58,7 +59,7 @@ void table_close(struct table *self)
         }
         free(slots);
         free(shard->dirty.items);
-        free(shard->frozen.items);
+        free(shard->taken.items);
         (void)pthread_mutex_destroy(&shard->lock);
     }
 }
@@ -237,8 +238,9 @@ static struct entry **listed_at(struct shard *self, const struct entry *entry)
         return NULL;
     case ENTRY_DIRTY:
         return &self->dirty.items[entry->list_index];
-    case ENTRY_FROZEN:
-        return &self->frozen.items[entry->list_index];
+    case ENTRY_TAKEN:
+    case ENTRY_WRITING:
+        return &self->taken.items[entry->list_index];
     }
     return NULL;
 }
@@ -291,7 +293,7 @@ void shard_remove(struct shard *self, struct slot *slot)
 void shard_changed(struct shard *self, struct slot *slot)
 {
     struct entry *entry = slot->entry;
-    if (entry->state != ENTRY_DIRTY) {
+    if (entry->state == ENTRY_CLEAN || entry->state == ENTRY_WRITING) {
         struct entry **listed = listed_at(self, entry);
         if (listed != NULL) {
             *listed = NULL; /* the checkpoint in progress has the older state; not clean after it */
@@ -353,22 +355,38 @@ enum status shard_restore(struct shard *self, struct slot *slot, struct view con
     return STATUS_OK;
 }
 
-void shard_freeze(struct shard *self)
+/* ---- A checkpoint --------------------------------------------------------------------------- */
+
+void shard_take(struct shard *self)
 {
-    assert(self->frozen.count == 0);
+    assert(self->taken.count == 0);
     struct entry_list taken = self->dirty;
-    self->dirty = self->frozen;
-    self->frozen = taken;
+    self->dirty = self->taken;
+    self->taken = taken;
     for (uint32_t i = 0; i < taken.count; i++) {
         if (taken.items[i] != NULL) {
-            taken.items[i]->state = ENTRY_FROZEN;
+            taken.items[i]->state = ENTRY_TAKEN;
         }
     }
 }
 
-enum status shard_unfreeze(struct shard *self)
+void shard_written(struct shard *self, const struct table *table, uint32_t place)
 {
-    uint64_t count = (uint64_t)self->dirty.count + self->frozen.count;
+    struct entry *entry = self->taken.items[place];
+    if (entry == NULL) {
+        return;
+    }
+    self->taken.items[place] = NULL;
+    entry->state = ENTRY_CLEAN;
+    if (entry->tombstone) {
+        struct view id = entry_id(entry);
+        shard_remove(self, shard_find(self, table_hash(table, id), id));
+    }
+}
+
+enum status shard_give_back(struct shard *self)
+{
+    uint64_t count = (uint64_t)self->dirty.count + self->taken.count;
     if (count > ENTRY_LIST_MAX) {
         return STATUS_NO_MEMORY;
     }
@@ -380,33 +398,22 @@ enum status shard_unfreeze(struct shard *self)
         self->dirty.items = items;
         self->dirty.cap = (uint32_t)count;
     }
-    for (uint32_t i = 0; i < self->frozen.count; i++) {
-        if (self->frozen.items[i] != NULL) {
-            self->frozen.items[i]->state = ENTRY_DIRTY;
-            list_append(&self->dirty, self->frozen.items[i]);
+    for (uint32_t i = 0; i < self->taken.count; i++) {
+        if (self->taken.items[i] != NULL) {
+            self->taken.items[i]->state = ENTRY_DIRTY;
+            list_append(&self->dirty, self->taken.items[i]);
         }
     }
-    self->frozen.count = 0;
+    self->taken.count = 0;
     return STATUS_OK;
 }
 
-void shard_thaw(struct shard *self, const struct table *table)
+void shard_end_taken(struct shard *self)
 {
-    for (uint32_t i = 0; i < self->frozen.count; i++) {
-        struct entry *entry = self->frozen.items[i];
-        if (entry == NULL) {
-            continue;
-        }
-        entry->state = ENTRY_CLEAN;
-        if (entry->tombstone) {
-            struct view id = entry_id(entry);
-            shard_remove(self, shard_find(self, table_hash(table, id), id));
-        }
-    }
-    self->frozen.count = 0;
-    if (self->frozen.cap > 4096) { /* a burst is over: give its list back */
-        free(self->frozen.items);
-        self->frozen = (struct entry_list){0};
+    self->taken.count = 0;
+    if (self->taken.cap > LIST_KEPT) { /* a burst is over */
+        free(self->taken.items);
+        self->taken = (struct entry_list){0};
     }
     uint32_t capacity = capacity_of(self);
     if (capacity > 4 * CAPACITY_LEAST && self->used < capacity / 4) {
@@ -418,7 +425,7 @@ void shard_thaw(struct shard *self, const struct table *table)
 uint64_t shard_footprint(const struct shard *self)
 {
     return self->entry_bytes + (uint64_t)self->slot_count * sizeof(struct slot) +
-           ((uint64_t)self->dirty.cap + self->frozen.cap) * sizeof(struct entry *);
+           ((uint64_t)self->dirty.cap + self->taken.cap) * sizeof(struct entry *);
 }
 
 uint32_t shard_home(const struct shard *self, uint32_t hash)

@@ -13,8 +13,8 @@
  * pass over the slots, about 1 ms for a million sessions, needs no memory and no re-arming, and a
  * touch only rewrites a number in the slot that the lookup has just read.
  *
- * Changed entries are in the shard's dirty list until a checkpoint freezes the list; what changes
- * while it is being written moves back from frozen to dirty.
+ * Changed entries are in the shard's dirty list until a checkpoint takes the list; what changes
+ * while it is being written moves back from the taken list to the dirty one.
  */
 #pragma once
 
@@ -51,9 +51,9 @@ struct shard {
     uint32_t live;                    /* sessions, tombstones excluded */
     uint32_t clock_hand;              /* slot where eviction goes on */
     struct entry_list dirty;
-    struct entry_list frozen;
-    uint64_t entry_bytes; /* footprint of all entries */
-    uint64_t touch_lsn;   /* lsn of the last journalled touch of any entry */
+    struct entry_list taken; /* by the checkpoint in progress */
+    uint64_t entry_bytes;    /* footprint of all entries */
+    uint64_t touch_lsn;      /* lsn of the last journalled touch of any entry */
 };
 
 struct table {
@@ -117,15 +117,20 @@ void shard_evict(struct shard *self, struct slot *slot);
 /** Gives a clean, not resident entry its content back. NO_MEMORY: it stays as it was. */
 enum status shard_restore(struct shard *self, struct slot *slot, struct view content) MUST_CHECK;
 
-/** Makes the dirty list the frozen one (which must be empty): a checkpoint takes it. */
-void shard_freeze(struct shard *self);
+/** Makes the dirty list the taken one (which must be empty): a checkpoint begins. The places in it
+ *  stay the same until shard_end_taken(); whatever leaves it leaves a gap. */
+void shard_take(struct shard *self);
 
-/** The checkpoint could not write: the frozen list is dirty again, behind what changed meanwhile.
+/** The checkpoint has written what it copied from this place (or there was nothing to write): it is
+ *  clean, and a tombstone leaves the table, unless it has changed since then. */
+void shard_written(struct shard *self, const struct table *table, uint32_t place);
+
+/** The checkpoint could not write: what it took is dirty again, behind what changed meanwhile.
  *  NO_MEMORY: nothing has changed. */
-enum status shard_unfreeze(struct shard *self) MUST_CHECK;
+enum status shard_give_back(struct shard *self) MUST_CHECK;
 
-/** After the checkpoint: what is still in the frozen list is clean; tombstones leave the table. */
-void shard_thaw(struct shard *self, const struct table *table);
+/** After a checkpoint that has written all it took: gives back memory that is not needed now. */
+void shard_end_taken(struct shard *self);
 
 /** Memory of index and entries. */
 uint64_t shard_footprint(const struct shard *self);

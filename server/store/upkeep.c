@@ -101,7 +101,7 @@ static uint64_t memory_in_use(struct store *self)
 
 /* Over the budget, values leave. What is still over it by an eighth afterwards is dirty or index:
  * then changes that need memory are refused until a checkpoint has made it clean. */
-static void keep_budget(struct store *self)
+void store_keep_budget(struct store *self)
 {
     uint64_t budget = self->options.memory_bytes;
     uint64_t used = memory_in_use(self);
@@ -126,7 +126,7 @@ void store_sweep(struct store *self, int64_t now_ms)
         sweep_shard(self, &self->table.shards[self->sweep_shard], now_ms);
         self->sweep_shard = (self->sweep_shard + 1) % TABLE_SHARDS;
     }
-    keep_budget(self);
+    store_keep_budget(self);
 }
 
 /* ---- Scans ---------------------------------------------------------------------------------- */

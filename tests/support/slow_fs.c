@@ -378,7 +378,17 @@ static int do_fsyncdir(const char *path, int only_data, struct fuse_file_info *i
     return rc;
 }
 
+/* As an NFS client does, the kernel keeps the pages of files that nobody else changes, also of
+ * those it has written itself. */
+static void *do_init(struct fuse_conn_info *conn, struct fuse_config *config)
+{
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+    config->kernel_cache = 1;
+    return NULL;
+}
+
 static const struct fuse_operations operations = {
+    .init = do_init,
     .getattr = do_getattr,
     .readlink = do_readlink,
     .symlink = do_symlink,

@@ -111,13 +111,13 @@ static void check_shard(void)
         bytes += slot->entry == NULL ? 0 : entry_footprint(slot->entry);
     }
     cr_assert(eq(u64, shard->entry_bytes, bytes));
-    const struct entry_list *lists[] = {&shard->dirty, &shard->frozen};
+    const struct entry_list *lists[] = {&shard->dirty, &shard->taken};
     for (size_t l = 0; l < 2; l++) {
         for (uint32_t i = 0; i < lists[l]->count; i++) {
             const struct entry *entry = lists[l]->items[i];
             if (entry != NULL) {
                 cr_assert(eq(u32, (uint32_t)entry->list_index, i));
-                cr_assert(eq(int, entry->state, l == 0 ? ENTRY_DIRTY : ENTRY_FROZEN));
+                cr_assert(eq(int, entry->state == ENTRY_DIRTY, l == 0));
                 in_lists--;
             }
         }
@@ -125,15 +125,21 @@ static void check_shard(void)
     cr_assert(eq(u32, in_lists, 0));
 }
 
+/* What a checkpoint has taken and not copied yet stays with it: it will copy the newer state. */
+static void mark_changed(struct model *model)
+{
+    model->state = model->present && model->state == ENTRY_TAKEN ? ENTRY_TAKEN : ENTRY_DIRTY;
+}
+
 static void put(size_t number, struct random *random)
 {
     struct model *model = &models[number];
     char id[32];
     bool was_present = model->present;
+    mark_changed(model);
     model->present = true;
     model->tombstone = false;
     model->resident = true;
-    model->state = ENTRY_DIRTY;
     model->version = ++versions;
     model->expires_ms = random_below(random, 2) == 0 ? 0 : (int64_t)random_below(random, 1 << 30);
     model->content_len = random_below(random, CONTENT_BYTES_MAX);
@@ -161,42 +167,87 @@ static void bury(size_t number)
     cr_assert(eq(int, shard_reserve(shard), STATUS_OK));
     model->version = ++versions;
     model->tombstone = true;
-    model->state = ENTRY_DIRTY;
+    mark_changed(model);
     model->expires_ms = 0;
     model->content_len = 0;
     model->resident = false;
     shard_bury(shard, find(number), model->version);
 }
 
-/* A checkpoint begins: what it takes gets a row. */
-static void freeze(void)
+/* The state of all sessions that are in one moves to another. */
+static void move_all(int from, int to)
 {
-    static uint64_t rowids;
-    shard_freeze(shard);
     for (size_t i = 0; i < IDS; i++) {
         struct model *model = &models[i];
-        if (model->present && model->state == ENTRY_DIRTY) {
-            model->state = ENTRY_FROZEN;
-            if (model->rowid == 0 && !model->tombstone) {
-                model->rowid = ++rowids;
-                find(i)->entry->rowid = rowids & ((UINT64_C(1) << 44) - 1);
+        if (model->present && model->state == from) {
+            model->state = to;
+        }
+    }
+}
+
+static void give_rowid(size_t number)
+{
+    static uint64_t rowids;
+    struct model *model = &models[number];
+    if (model->rowid == 0 && !model->tombstone) {
+        model->rowid = ++rowids;
+        find(number)->entry->rowid = rowids & ((UINT64_C(1) << 44) - 1);
+    }
+}
+
+/* A checkpoint begins: what it takes gets a row. */
+static void take(void)
+{
+    shard_take(shard);
+    move_all(ENTRY_DIRTY, ENTRY_TAKEN);
+    for (size_t i = 0; i < IDS; i++) {
+        if (models[i].present && models[i].state == ENTRY_TAKEN) {
+            give_rowid(i);
+        }
+    }
+}
+
+/* It copies what is in every other place, or what is left. */
+static void copy(uint32_t step)
+{
+    for (uint32_t place = 0; place < shard->taken.count; place += step) {
+        struct entry *entry = shard->taken.items[place];
+        if (entry != NULL && entry->state == ENTRY_TAKEN) {
+            entry->state = ENTRY_WRITING;
+            char text[32];
+            for (size_t i = 0; i < IDS; i++) {
+                if (models[i].present && view_equal(id_of(i, text), entry_id(entry))) {
+                    models[i].state = ENTRY_WRITING;
+                    give_rowid(i); /* a tombstone when it was taken may be alive again */
+                }
             }
         }
     }
 }
 
-static void thaw(void)
+static void finish(void)
 {
-    shard_thaw(shard, &table);
+    copy(1);
+    for (uint32_t place = 0; place < shard->taken.count; place++) {
+        shard_written(shard, &table, place);
+    }
+    shard_end_taken(shard);
     for (size_t i = 0; i < IDS; i++) {
         struct model *model = &models[i];
-        if (model->present && model->state == ENTRY_FROZEN) {
+        if (model->present && model->state == ENTRY_WRITING) {
             model->state = ENTRY_CLEAN;
             if (model->tombstone) {
                 *model = (struct model){0};
             }
         }
     }
+}
+
+static void give_back(void)
+{
+    cr_assert(eq(int, shard_give_back(shard), STATUS_OK));
+    move_all(ENTRY_TAKEN, ENTRY_DIRTY);
+    move_all(ENTRY_WRITING, ENTRY_DIRTY);
 }
 
 static void evict_or_restore(size_t number)
@@ -219,7 +270,7 @@ static void evict_or_restore(size_t number)
 Test(table, a_shard_is_as_an_array_says)
 {
     struct random random = {.state = 11};
-    bool is_frozen = false;
+    enum { NOTHING, TAKEN, COPIED } checkpoint = NOTHING;
     cr_assert(eq(int, table_init(&table, 5), STATUS_OK));
     /* Waves: mostly coming, then mostly going, so that the index grows and shrinks. */
     for (size_t step = 0; step < STEPS; step++) {
@@ -240,12 +291,24 @@ Test(table, a_shard_is_as_an_array_says)
                 models[number] = (struct model){0};
             }
         } else if (choice == 84) {
-            if (is_frozen) {
-                thaw();
-            } else {
-                freeze();
+            switch (checkpoint) {
+            case NOTHING:
+                take();
+                checkpoint = TAKEN;
+                break;
+            case TAKEN:
+                copy(2);
+                checkpoint = COPIED;
+                break;
+            case COPIED:
+                if (random_below(&random, 4) == 0) {
+                    give_back();
+                } else {
+                    finish();
+                }
+                checkpoint = NOTHING;
+                break;
             }
-            is_frozen = !is_frozen;
         }
         check_one(number);
         if (step % 500 == 0) {
