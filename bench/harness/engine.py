@@ -24,8 +24,10 @@ UPDATES_EACH = {1: 2000, 10: 5000, 100: 20000, 1000: 50000}
 DIRTY = (100, 1000, 10000)  # sessions in one checkpoint
 STORE_SESSIONS = 100000
 CEILING_BYTES = (512, 4096, 65536, 1 << 20)
-UPDATES_PER_S = 1000
-UPDATE_SERVERS = ("satchel-durable", "redis-everysec", "redis-always")
+FAST_UPDATES_PER_S = 30000
+UPDATE_SERVERS = ("satchel-fast", "satchel-durable", "redis-everysec", "redis-always")
+ACTIVE_SESSIONS = 50000
+WHAT = ("writes", "bytes", "syncs")
 TAIL_SECONDS = 1  # of mixed load before a server is killed, so that its journal has something
 SESSION_BYTES_MAX = 1000  # in memory, with the id and the value
 
@@ -125,52 +127,80 @@ def measure_ceiling(bench, size):
                       f"p99 {told['p99_us']:.0f} us")
 
 
-def measure_updates(bench, size):
-    """Servers at a fixed rate of updates of random sessions, on storage with the latency of a
-    network file system: that decides how many updates one write carries."""
-    bench.say(f"---- engine: {UPDATES_PER_S} updates/s, fsync {table.FSYNC_US / 1000:g} ms")
+def count_updates(bench, counted, server, rate, seconds, pipeline, cores):
+    """Updates of random sessions that arrive at a rate; (how many, what they wrote meanwhile, what
+    an update changes)."""
+    before = counted.read()
+    result = bench.load(server, table.load_of(table.SETS, pipeline, rate=rate, seconds=seconds,
+                                              warmup=0, preload="no"), cores)["result"]
+    server.wait_quiet()
+    if not result["operations_total"]:
+        raise Failed(f"{server.kind.name}: no update was made")
+    return (result["operations_total"], difference(counted.read(), before),
+            table.VALUE_BYTES + result["id_bytes"])
+
+
+def measure_put_off(bench, counted, server, storage, cores):
+    """What the checkpoint writes for each of as many updates as come before it at that rate. They
+    are made faster, on the same storage without its latency: only their number matters."""
+    storage.be("sync-us=0 read-us=0")
+    server.settle()
+    updates, _, _ = count_updates(bench, counted, server, FAST_UPDATES_PER_S,
+                                  table.UPDATES_PER_S * table.CHECKPOINT_S / FAST_UPDATES_PER_S, 16, cores)
+    before = counted.read()
+    server.settle()
+    counts = difference(counted.read(), before)
+    return {what: (counts[f"data_{what}"] + counts[f"journal_{what}"]) / updates for what in WHAT}
+
+
+def measure_updates(bench, size, name, series):
+    """One server at a fixed rate of updates, on storage with the latency of a network file system:
+    that decides how many updates one write carries. Then its checkpoint."""
     server_cores, load_cores = machine.cores()
-    series = f"updates-{UPDATES_PER_S}"
-    for name in UPDATE_SERVERS:
-        with contextlib.ExitStack() as stack:
-            storage = slow_disk.mount(bench, stack)
-            if storage is None:
-                return
-            try:
-                server = servers.make(name, bench.programs, bench.directory, server_cores,
-                                      storage.path())
-            except Missing as why:
-                bench.skip(str(why))
-                continue
-            counted = Counted(bench.programs, server.data, bench.directory)
-            server.environment |= counted.environment
-            stack.enter_context(server)
-            bench.preload(server, table.load_of(table.SETS, 1), load_cores)
-            slow_disk.slow_down(storage, stack)
-            before = counted.read()
-            told = bench.load(server, table.load_of(
-                table.SETS, 1, rate=UPDATES_PER_S, seconds=size.updates_seconds, warmup=0,
-                preload="no"), load_cores)
-            server.wait_quiet()
-            counts = difference(counted.read(), before)
-        updates = told["result"].get("operations_total") or told["result"]["operations"]
-        if updates == 0:
-            raise Failed(f"{name}: no update was made")
-        changed_bytes = table.VALUE_BYTES + told["result"].get("id_bytes", 0)
-        total = {what: counts[f"data_{what}"] + counts[f"journal_{what}"]
-                 for what in ("writes", "bytes", "syncs")}
-        bench.results.add(series, name, 1, {
-            "writes_per_update": total["writes"] / updates,
-            "syncs_per_update": total["syncs"] / updates,
-            "bytes_per_update": total["bytes"] / updates,
-            "bytes_per_changed_byte": total["bytes"] / updates / changed_bytes,
-            "journal_writes_per_update": counts["journal_writes"] / updates,
-            "journal_bytes_per_update": counts["journal_bytes"] / updates,
-            "data_writes_per_update": counts["data_writes"] / updates,
-            "data_bytes_per_update": counts["data_bytes"] / updates}, load=told, counts=counts)
-        bench.say(f"  {name}: {total['writes'] / updates:.3f} writes, "
-                  f"{total['syncs'] / updates:.3f} syncs, {total['bytes'] / updates:.0f} bytes an "
-                  f"update (journal {counts['journal_bytes'] / updates:.0f})")
+    with contextlib.ExitStack() as stack:
+        storage = slow_disk.mount(bench, stack)
+        if storage is None:
+            return
+        try:
+            server = servers.make(name, bench.programs, bench.directory, server_cores,
+                                  storage.path())
+        except Missing as why:
+            bench.skip(str(why))
+            return
+        counted = Counted(bench.programs, server.data, bench.directory)
+        server.environment |= counted.environment
+        stack.enter_context(server)
+        bench.preload(server, table.load_of(table.SETS, 1), load_cores)
+        server.settle()
+        slow_disk.slow_down(storage, stack)
+        updates, counts, changed_bytes = count_updates(bench, counted, server, table.UPDATES_PER_S,
+                                                       size.updates_seconds, 1, load_cores)
+        journal = {what: (counts[f"data_{what}"] + counts[f"journal_{what}"]) / updates
+                   for what in WHAT}
+        put_off = dict.fromkeys(WHAT, 0)
+        if server.puts_off:
+            put_off = measure_put_off(bench, counted, server, storage, load_cores)
+    total = {what: journal[what] + put_off[what] for what in WHAT}
+    bench.results.add(series, name, 1, {
+        **{f"{what}_per_update": total[what] for what in WHAT},
+        **{f"journal_{what}_per_update": journal[what] for what in WHAT},
+        **{f"data_{what}_per_update": put_off[what] for what in WHAT},
+        "bytes_per_changed_byte": total["bytes"] / changed_bytes}, counts=counts)
+    bench.say(f"  {series} {name}: {total['writes']:.3f} writes, {total['syncs']:.3f} syncs, "
+              f"{total['bytes']:.0f} bytes an update (checkpoint {put_off['writes']:.3f} writes, "
+              f"{put_off['bytes']:.0f} bytes): {total['bytes'] / changed_bytes:.2f} x the change")
+
+
+def measure_all_updates(bench, size):
+    bench.say(f"---- engine: {table.UPDATES_PER_S} updates/s, fsync {table.FSYNC_US / 1000:g} ms")
+    keys = bench.keys
+    try:
+        for bench.keys in sorted({keys, min(keys, ACTIVE_SESSIONS)}):
+            for name in UPDATE_SERVERS:
+                if bench.keys == keys or servers.KINDS[name].server.puts_off:
+                    measure_updates(bench, size, name, f"updates-{bench.keys}")
+    finally:
+        bench.keys = keys
 
 
 def measure_starts(bench, size, sessions):
@@ -192,6 +222,7 @@ def measure_starts(bench, size, sessions):
                 each = (server.memory_bytes("RssAnon") - empty) / sessions
                 content = table.VALUE_BYTES + told["result"].get("id_bytes", 0)
                 server.tidy()
+                server.settle()
                 for number in range(1, size.start_rounds + 1):
                     bench.load(server, table.load_of(table.MIXED, 1, seconds=TAIL_SECONDS,
                                                      warmup=0, seed=number, preload="no"),
@@ -207,7 +238,7 @@ def measure_starts(bench, size, sessions):
                     bench.say(f"  {series} {number}/{size.start_rounds} {name}: serving after "
                               f"{serving_s:.2f} s, {each - content:.0f} bytes a session beyond id "
                               f"and value")
-                    server.wait_quiet()
+                    server.settle()
     finally:
         bench.keys = keys
 
@@ -215,6 +246,6 @@ def measure_starts(bench, size, sessions):
 def measure(bench, size):
     measure_ceiling(bench, size)
     measure_store(bench, size)
-    measure_updates(bench, size)
+    measure_all_updates(bench, size)
     for sessions in size.start_sessions:
         measure_starts(bench, size, sessions)

@@ -119,9 +119,10 @@ def engine(measurements):
         lines += ["", "The checkpoint alone:"] + rows(
             ["sessions", "writes a session", "syncs a session", "bytes a session", "seconds"], body)
     for series in by_prefix(measurements, "updates-"):
-        rate = int(series[len("updates-"):])
-        lines += ["", f"At {rate:,} updates of random sessions a second, on storage "
-                  f" with fsync {table.FSYNC_US / 1000:g} ms:"]
+        sessions = int(series[len("updates-"):])
+        lines += ["", f"At {table.UPDATES_PER_S:,} updates a second of random ones of {sessions:,} "
+                  f"sessions, on storage with fsync {table.FSYNC_US / 1000:g} ms; Satchel's data "
+                  f"file gets one checkpoint in {table.CHECKPOINT_S} s:"]
         lines += rows(["server", "writes an update", "syncs an update", "bytes an update",
                        "of which journal", "of which data file"],
                       [[label(name), *cells(series, name, *each, "journal_bytes_per_update",

@@ -82,6 +82,7 @@ class Server:
     program = None
     package = None  # of Debian; None: it is the project's own
     protocol = "native"
+    puts_off = False  # it journals changes first and writes them to their place later
 
     def __init__(self, kind, programs, parent, cores, data_parent=None):
         """`parent`: a directory for everything, but for the data if it has a `data_parent`."""

@@ -43,6 +43,7 @@ class NullServer(Server):
 
 class Satcheld(Server):
     program = "satcheld"
+    puts_off = True
     ops = None
 
     def arguments(self):

@@ -68,6 +68,8 @@ GROUPS = {group.name: group for group in (
 
 WARMUP_S = 0.5
 DURABLE_S_MIN = 2  # of a run against a server with durable answers: disks are moody
+UPDATES_PER_S = 1000  # where writes are counted
+CHECKPOINT_S = 300  # between two checkpoints of Satchel, unless 256 MiB have been journalled earlier
 OPEN_RATE = 20000
 
 SERIES = {series.name: series for series in (
@@ -129,8 +131,12 @@ TARGETS = (
            "beyond_bytes", "satchel-durable", at_most=80, unit="bytes"),
     Target("1 M sessions: SIGKILL to serving", "start-1000000", "serving_s", "satchel-durable",
            "redis-always", at_most=1),
-    Target("fsync 2.7 ms: write calls per update at 1,000 updates/s", "updates-1000",
+    Target("1,000 updates/s, fsync 2.7 ms: write calls per update, fast", "updates-500000",
+           "writes_per_update", "satchel-fast", at_most=0.2),
+    Target("1,000 updates/s, fsync 2.7 ms: write calls per update, durable", "updates-500000",
            "writes_per_update", "satchel-durable", at_most=0.2),
-    Target("fsync 2.7 ms: bytes written per byte changed at 1,000 updates/s", "updates-1000",
+    Target("1,000 updates/s: bytes written per byte changed, 500,000 sessions", "updates-500000",
            "bytes_per_changed_byte", "satchel-durable", at_most=2),
+    Target("1,000 updates/s: bytes written per byte changed, 50,000 sessions",
+           "updates-50000", "bytes_per_changed_byte", "satchel-durable", at_most=2),
 )
