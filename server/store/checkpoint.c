@@ -93,6 +93,7 @@ static enum status take_shard(struct store *self, struct plan *plan, unsigned in
             struct entry *entry = shard->taken.items[place];
             if (entry != NULL) {
                 give_rowid(self, entry);
+                assert(plan->rows != NULL && plan->count < plan->cap); /* there is room for all */
                 plan->rows[plan->count++] = (struct plan_row){
                     .rowid = entry->rowid, .shard = index, .place = place};
             }

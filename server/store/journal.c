@@ -22,9 +22,9 @@ enum {
     SPARE_CHUNKS_MAX = 8,
     SPACE_POLL_NS = 200000000, /* how often a full disk is tried again */
     IDLE_NS = 100000000,       /* after it a frame says what is durable */
-    PACE_NS = 5000000,        /* how long what nobody waits for collects … */
-    PACE_BYTES = 256 * 1024,   /* … unless it is so much */
-    CROWD_LEAST = 4,           /* records in a flush after which more are expected */
+    PACE_NS = 10000000,        /* how long what nobody waits for collects … */
+    PACE_BYTES = 1024 * 1024,  /* … unless it is so much */
+    CROWD_LEAST = 4,           /* with fewer nobody is waited for */
     COLLECT_NS_MAX = 4000000,  /* how long at most what somebody waits for collects */
 };
 
@@ -61,7 +61,7 @@ struct journal {
     struct chunk *open;   /* the last of them, which records go into; NULL when the list is empty */
     struct chunk *spares; /* owned: empty chunks of CHUNK_BYTES */
     unsigned spare_count;
-    uint64_t last_count;   /* records in the last flush */
+    uint64_t crowd;        /* records the last flush let go, and those that waited then */
     int64_t last_flush_ns; /* how long it took */
     bool noted;            /* a frame in the segment says that everything in it is durable */
 
@@ -165,11 +165,11 @@ static bool is_much(const struct journal *self)
     return atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed) >= PACE_BYTES;
 }
 
-/* As many wait as the last flush let go: in a closed loop they are all there. */
+/* As many wait as there were when the last flush ended: whoever it let go is here again. */
 static bool is_crowd(const struct journal *self)
 {
     uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
-    return self->next_lsn - 1 - durable_lsn >= self->last_count;
+    return self->next_lsn - 1 - durable_lsn >= self->crowd;
 }
 
 /* Whether the journal thread has to be told that there are records. */
@@ -328,13 +328,13 @@ static enum status wait_for_records(struct journal *self)
 /*
  * How long a flush that somebody waits for is delayed, so that others can join it. Who comes a
  * moment too late waits for almost two flushes, and after a flush many come back at once: those
- * whom it has let go. So it waits for as many as those were, for three quarters of a flush at most;
- * and not at all where few come, or one alone.
+ * whom it has let go. So it waits until they are here too, for three quarters of a flush at most;
+ * and not at all where there are few, or one alone.
  */
 static int64_t collect_ns(const struct journal *self)
 {
     int64_t most_ns = self->last_flush_ns / 4 * 3;
-    return self->last_count < CROWD_LEAST ? 0 : most_ns < COLLECT_NS_MAX ? most_ns : COLLECT_NS_MAX;
+    return self->crowd < CROWD_LEAST ? 0 : most_ns < COLLECT_NS_MAX ? most_ns : COLLECT_NS_MAX;
 }
 
 /* Lets records collect. */
@@ -386,7 +386,8 @@ static void count_durable(struct journal *self, struct chunk *chunks)
         chunks = next;
     }
     self->noted = false;
-    self->last_count = durable_lsn - atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
+    self->crowd = self->next_lsn - 1 -
+                  atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
     /* Release: whoever sees the number sees that the flush has happened. */
     atomic_store_explicit(&self->durable_lsn, durable_lsn, memory_order_release);
     atomic_fetch_sub_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);

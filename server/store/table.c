@@ -10,7 +10,7 @@ enum {
     CAPACITY_LEAST = 16,
     TAIL_SLOTS = 64, /* room behind the last home slot; when it is full the index grows */
     LIST_LEAST = 16,
-    LIST_KEPT = 4096, /* places a list may keep that nothing needs */
+    LIST_KEPT = 512, /* places a list may keep that nothing needs */
 };
 
 /* ---- Table ---------------------------------------------------------------------------------- */

@@ -59,6 +59,56 @@ Test(journal, what_comes_during_a_flush_is_one_flush)
     fake_disk_free(disk);
 }
 
+/* Whatever is measured with this clock took 8 ms. */
+static int64_t slow_mono_ns(void *arg)
+{
+    static _Atomic int64_t now_ns;
+    (void)arg;
+    return atomic_fetch_add(&now_ns, 8000000);
+}
+
+/* One that somebody waits for, and a moment later 49 others. Returns how many syncs it took. */
+static unsigned flush_fifty(struct kit *kit, struct fake_disk *disk)
+{
+    const struct timespec moment = {.tv_nsec = 500000};
+    unsigned before = fake_disk_count(disk, FAKE_FDATASYNC);
+    (void)kit_put(kit, 100);
+    journal_flush(kit->journal, true);
+    (void)nanosleep(&moment, NULL);
+    for (unsigned i = 0; i < 49; i++) {
+        (void)kit_put(kit, 100);
+    }
+    journal_flush(kit->journal, true);
+    cr_assert(
+        eq(int, journal_wait_durable(kit->journal, journal_last_lsn(kit->journal)), STATUS_OK));
+    return fake_disk_count(disk, FAKE_FDATASYNC) - before;
+}
+
+/* After a flush that let many go, the next one waits for as many. Only most of the time, since a
+ * busy machine may make them late. */
+Test(journal, a_crowd_that_comes_back_is_one_flush)
+{
+    enum { TRIES = 40 };
+    const struct clock slow = {.wall_ms = clock_system.wall_ms, .mono_ns = slow_mono_ns};
+    struct kit kit;
+    struct fake_disk *disk = fake_disk_new();
+    kit_init(&kit);
+    kit.file = fake_disk_ops(disk);
+    kit.clock = &slow;
+    kit_open(&kit, 1, 0, 1);
+    for (unsigned i = 0; i < 50; i++) { /* so many are let go at once for the first time */
+        (void)kit_put(&kit, 100);
+    }
+    cr_assert(eq(int, journal_wait_durable(kit.journal, 50), STATUS_OK));
+    unsigned together = 0;
+    for (unsigned i = 0; i < TRIES; i++) {
+        together += flush_fifty(&kit, disk) == 1;
+    }
+    cr_assert(ge(uint, together, TRIES / 4));
+    kit_end(&kit);
+    fake_disk_free(disk);
+}
+
 Test(journal, a_short_write_is_finished)
 {
     struct kit kit;

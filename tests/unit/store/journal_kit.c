@@ -24,8 +24,10 @@ static void on_failed(void *arg, const char *why)
 
 void kit_init(struct kit *self)
 {
-    *self = (struct kit){
-        .segment_bytes = 64 * 1024, .undurable_bytes_max = 64 << 20, .file = &file_ops_system};
+    *self = (struct kit){.segment_bytes = 64 * 1024,
+                         .undurable_bytes_max = 64 << 20,
+                         .file = &file_ops_system,
+                         .clock = &clock_system};
     log_configure(LOG_ERROR, LOG_TEXT);
     temp_dir_make(self->dir);
 }
@@ -48,7 +50,7 @@ enum status kit_try_open(struct kit *self, uint64_t epoch, uint64_t follows_lsn,
         .next_lsn = next_lsn,
         .segment_bytes = self->segment_bytes,
         .undurable_bytes_max = self->undurable_bytes_max,
-        .clock = &clock_system,
+        .clock = self->clock,
         .file = self->file,
         .owner = &self->owner,
         .metrics = &self->metrics,

@@ -17,6 +17,7 @@ struct kit {
     uint64_t segment_bytes;
     uint64_t undurable_bytes_max;
     const struct file_ops *file; /* borrowed */
+    const struct clock *clock;   /* borrowed */
     struct ownership owner;      /* all zero at first: owned for ever */
     struct journal *journal;     /* NULL while it is closed */
     struct journal_metrics metrics;
