@@ -94,6 +94,20 @@ class Stopping(StoreTest):
             self.assertEqual(conn.take_all(), [])
         self.assertEqual(store.wait(), EXIT_STOPPED)
 
+    def test_sigusr1_writes_a_checkpoint_at_once(self):
+        store = self.new_store("--checkpoint-interval", "1h")
+        store.start()
+        self.finish(self.fill(store, "load"))
+        self.assertEqual(store.metric("satchel_dirty_sessions"), SESSIONS)
+        before = store.metric("satchel_checkpoints_total")
+        store.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: store.metric("satchel_checkpoints_total") > before, "it is written")
+        self.assertEqual(store.metric("satchel_dirty_sessions"), 0)
+        store.kill()
+        store.start()
+        store.wait_for_line(r"recovered replayed=0\b")
+        self.assertEqual(store.metric("satchel_sessions"), SESSIONS)
+
     def test_a_second_sigterm_ends_it_at_once(self):
         store = self.new_store()
         store.start()
