@@ -292,7 +292,9 @@ static enum status write_all(struct store *self, uint64_t applied_lsn)
 
 enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_bytes)
 {
-    uint64_t total_bytes = journal_total_bytes(self->journal);
+    /* Now, or every flush until the end of this one would ask for another. */
+    atomic_store_explicit(&self->checkpointed_bytes, journal_total_bytes(self->journal),
+                          memory_order_relaxed);
     uint64_t applied_lsn = journal_last_lsn(self->journal);
     int64_t start_ns = clock_mono_ns(self->deps.clock);
     enum status status = write_all(self, applied_lsn);
@@ -301,7 +303,6 @@ enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_byt
                        status_text(status), rows_error(self->rows));
         return status;
     }
-    atomic_store_explicit(&self->checkpointed_bytes, total_bytes, memory_order_relaxed);
     metric_add(&self->metrics.checkpoints, 1);
     metric_set(&self->metrics.file_bytes, (int64_t)rows_file_bytes(self->rows));
     metric_set(&self->metrics.applied_lsn, (int64_t)applied_lsn);
