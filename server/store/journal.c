@@ -328,12 +328,12 @@ static enum status wait_for_records(struct journal *self)
 /*
  * How long a flush that somebody waits for is delayed, so that others can join it. Who comes a
  * moment too late waits for almost two flushes, and after a flush many come back at once: those
- * whom it has let go. So it waits until they are here too, for three quarters of a flush at most;
+ * whom it has let go. So it waits until they are here too, for half a flush at most;
  * and not at all where there are few, or one alone.
  */
 static int64_t collect_ns(const struct journal *self)
 {
-    int64_t most_ns = self->last_flush_ns / 4 * 3;
+    int64_t most_ns = self->last_flush_ns / 2;
     return self->crowd < CROWD_LEAST ? 0 : most_ns < COLLECT_NS_MAX ? most_ns : COLLECT_NS_MAX;
 }
 
