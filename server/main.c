@@ -10,6 +10,7 @@
  */
 #include <event2/event.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +28,9 @@
 enum { EXIT_USAGE = 2, EXIT_FORCED = 4 }; /* and EXIT_START, EXIT_STORAGE */
 
 enum {
-    DRAIN_MS_MAX = 4000, /* for replies that wait for the storage */
-    STOP_S_MAX = 10,     /* from the first signal to the end of the process */
+    DRAIN_MS_MAX = 4000,   /* for replies that wait for the storage */
+    LARGE_BYTES = 1 << 20, /* a block of its own */
+    STOP_S_MAX = 10,       /* from the first signal to the end of the process */
     SWEEP_MS = 100,
     LOCK_WAIT_MS = 10000, /* for the other locks of an owner whose lease is free */
 };
@@ -547,6 +549,14 @@ static int parse_options(struct settings *settings, int argc, char *argv[], int 
     return -1;
 }
 
+/* Buffers of a checkpoint or a burst go back to the system when they are freed. By itself glibc
+ * would take ever larger ones from the heap, between the sessions, where they leave holes. */
+static void keep_large_blocks_apart(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
+}
+
 int main(int argc, char *argv[])
 {
     static struct server server; /* static: large, and the store's threads name it until _exit */
@@ -559,6 +569,7 @@ int main(int argc, char *argv[])
     handle_signal(SIGPIPE, SIG_IGN);
     handle_signal(SIGXFSZ, SIG_IGN); /* at a limit of file sizes the write says so, too */
     storage_death_catch_bus_error();
+    keep_large_blocks_apart();
     log_configure((enum log_level)server.settings.log.level,
                   (enum log_format)server.settings.log.format);
     char errmsg[600];

@@ -38,7 +38,7 @@ SIZES = {
     "quick": Size(rounds=1, seconds=1, keys=20000, series=("mixed-p1",), slow_rounds=1,
                   slow_connections=(50,), start_sessions=(20000,), start_rounds=1,
                   updates_seconds=3, ceiling_seconds=0.2),
-    "table": Size(rounds=7, seconds=1, keys=500000, series=None, slow_rounds=3,
+    "table": Size(rounds=7, seconds=1.5, keys=500000, series=None, slow_rounds=3,
                   slow_connections=(50, 200), start_sessions=(100000, 1000000), start_rounds=3,
                   updates_seconds=8, ceiling_seconds=0.5),
     "full": Size(rounds=11, seconds=5, keys=500000, series=None, slow_rounds=7,

@@ -25,8 +25,8 @@
 #include "store/store_private.h"
 
 enum {
-    ROUND_ROWS = 40000,             /* a transaction stays below LMDB's 131,071 dirty pages */
-    ROUND_BYTES = 32 * 1024 * 1024, /* of images copied at a time */
+    ROUND_ROWS = 8192,             /* a transaction; LMDB keeps the memory of its pages */
+    ROUND_BYTES = 4 * 1024 * 1024, /* of images copied at a time */
 };
 
 /* Where a row that is to be written is: which shard has taken it, and its place there. */

@@ -19,7 +19,7 @@ METRIC_TABLE(journal_metrics, JOURNAL_METRICS)
 enum {
     CHUNK_BYTES = 1024 * 1024,         /* a frame; a larger record gets a chunk of its own */
     FLUSH_BYTES_MAX = 4 * 1024 * 1024, /* what one fdatasync may cover */
-    SPARE_CHUNKS_MAX = 8,
+    SPARE_CHUNKS_MAX = 4,
     SPACE_POLL_NS = 200000000, /* how often a full disk is tried again */
     IDLE_NS = 100000000,       /* after it a frame says what is durable */
     PACE_NS = 10000000,        /* how long what nobody waits for collects … */

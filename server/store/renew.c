@@ -23,8 +23,8 @@
 #include "store/store_private.h"
 
 enum {
-    BATCH_ROWS = 30000, /* a transaction; see checkpoint.c */
-    BATCH_BYTES = 16 * 1024 * 1024,
+    BATCH_ROWS = 8192, /* a transaction; see checkpoint.c */
+    BATCH_BYTES = 4 * 1024 * 1024,
 };
 
 struct renewal {

@@ -473,6 +473,33 @@ Test(store_life, a_journal_without_its_data_file_is_refused)
     stand_end(&stand);
 }
 
+/* As many as there are times `checkpoint_bytes` in the journal, although it goes on being flushed
+ * while one is written. */
+Test(store_life, so_many_bytes_are_one_checkpoint)
+{
+    enum { VALUE_BYTES = 64 * 1024, SETS = 128 };
+    struct stand stand;
+    struct buf value = {0};
+    stand_init(&stand);
+    stand.options.checkpoint_ms = 3600 * 1000;
+    stand.options.checkpoint_bytes = 1024 * 1024;
+    stand_open(&stand);
+    cr_assert(eq(int, buf_reserve(&value, VALUE_BYTES), STATUS_OK));
+    value.len = VALUE_BYTES;
+    memset(value.ptr, 'v', value.len);
+    for (unsigned i = 0; i < SETS; i++) {
+        stand_wait_durable(&stand, stand_set_lsn(&stand, "a", buf_view(&value)));
+    }
+    for (int64_t began = clock_mono_ns(&clock_system);
+         metric_counter_get(&stand.store->metrics.checkpoints) == 0;) {
+        stand_pause(began);
+    }
+    uint64_t most = journal_total_bytes(stand.store->journal) / stand.options.checkpoint_bytes;
+    cr_assert(le(u64, metric_counter_get(&stand.store->metrics.checkpoints), most));
+    buf_free(&value);
+    stand_end(&stand);
+}
+
 /* Segments go when a checkpoint covers them, also those of earlier lives. */
 Test(store_life, the_journal_does_not_grow_for_ever)
 {
