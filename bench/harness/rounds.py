@@ -132,12 +132,12 @@ def run_group(bench, group, all_series, only=None):
             if server is None:
                 continue
             running[name] = server
-            bench.preload(server, all_series[0].options, load_cores)
             count = group.idle.get(name)
-            if count:
+            if count:  # before there are sessions: what they leave in the heap would hide it
                 crowd = stack.enter_context(idle.Crowd(server, count))
                 extra[name] = {"idle_bytes_each": crowd.bytes_each}
                 bench.say(f"    {crowd.count} idle connections, {crowd.bytes_each:.0f} bytes each")
+            bench.preload(server, all_series[0].options, load_cores)
         niceness = 19 if group.shares_cores else 0
         for series in all_series:
             for server in running.values():
