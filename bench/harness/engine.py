@@ -145,8 +145,8 @@ def measure_put_off(bench, counted, server, storage, cores):
     are made faster, on the same storage without its latency: only their number matters."""
     storage.be("sync-us=0 read-us=0")
     server.settle()
-    updates, _, _ = count_updates(bench, counted, server, FAST_UPDATES_PER_S,
-                                  table.UPDATES_PER_S * table.CHECKPOINT_S / FAST_UPDATES_PER_S, 16, cores)
+    seconds = table.UPDATES_PER_S * table.CHECKPOINT_S / FAST_UPDATES_PER_S
+    updates, _, _ = count_updates(bench, counted, server, FAST_UPDATES_PER_S, seconds, 16, cores)
     before = counted.read()
     server.settle()
     counts = difference(counted.read(), before)

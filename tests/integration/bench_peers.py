@@ -32,9 +32,7 @@ class Peers(unittest.TestCase):
         self.data.mkdir()
 
     def bench(self, program, *arguments, programs=None, path=None):
-        # Otherwise the comparison waits for the checkpoint that each preload ends with.
-        environment = os.environ | {"SATCHEL_CHECKPOINT_INTERVAL": "500ms"}
-        environment |= {"PATH": path} if path is not None else {}
+        environment = os.environ | ({"PATH": path} if path is not None else {})
         done = subprocess.run(
             [sys.executable, str(ROOT / "bench" / program), "--bin", str(programs or OPTIONS.bin),
              "--data", str(self.data), "--out", str(self.out), *arguments],
@@ -47,6 +45,14 @@ class Peers(unittest.TestCase):
             one = json.loads(path.read_text(encoding="utf-8"))
             found[one["server"]] = one
         return found
+
+    def test_the_store_alone_does_its_updates(self):
+        done = subprocess.run(
+            [os.path.join(OPTIONS.bin, "store_updates"), str(self.data), "500", "200", "10", "512"],
+            input="\n" * 3, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([line.split()[0] for line in done.stdout.splitlines()],
+                         ["loaded", "updated", "closed"])
 
     def test_every_server_is_measured_and_leaves_nothing_behind(self):
         status, told, why = self.bench("peers", *SMALL, "--series", "mixed-p1")
