@@ -248,6 +248,10 @@ static void begin_batch(struct serve_worker *self)
     if (!ownership_holds(&self->serve->owner)) {
         storage_death("the lease ran out: the storage was not reached in time");
     }
+    for (unsigned i = 0; i < self->expected_count; i++) {
+        store_prefetch_session(self->serve->store, self->expected[i]);
+    }
+    self->expected_count = 0;
     self->has_run = true;
     self->now_ms = clock_wall_ms(self->serve->clock);
     self->now_ns = clock_mono_ns(self->serve->clock);
@@ -276,6 +280,22 @@ static void refuse_long_request_of_stranger(struct serve_worker *self, struct cl
     }
     serve_refuse(self, client, &header, SATCHEL_HELLO_REQUIRED, NULL);
     conn_close(client->conn, CONN_CLOSE_PROTOCOL, "no HELLO first");
+}
+
+/* The first step towards the session that a connection's first request is about; begin_batch()
+ * makes the second one. Requests behind it are a batch of their own. */
+static void on_arrived(void *arg, struct conn *conn, struct view bytes)
+{
+    (void)arg;
+    struct serve_worker *self = worker_state(conn_worker(conn));
+    struct batch_item item;
+    size_t need = 0;
+    if (self->expected_count < BATCH_MAX && decode_frame(self, bytes, &item, &need) != 0 &&
+        item.verdict == SATCHEL_OK && is_command(item.request.header.opcode)) {
+        uint64_t hash = store_hash(self->serve->store, item.request.command.id);
+        store_prefetch_slot(self->serve->store, hash);
+        self->expected[self->expected_count++] = hash;
+    }
 }
 
 static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_t *need)
@@ -519,6 +539,7 @@ struct net_handler serve_handler(struct serve *self)
         .worker_started = on_worker_started,
         .worker_stopped = on_worker_stopped,
         .opened = on_opened,
+        .arrived = on_arrived,
         .received = on_received,
         .closed = on_closed,
         .turned = on_turned,

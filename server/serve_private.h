@@ -78,6 +78,8 @@ struct serve_worker {
     struct session_scratch scratch;
     struct parked parked;
     struct batch_item batch[BATCH_MAX];
+    uint64_t expected[BATCH_MAX]; /* hashes of ids that requests on their way to us ask for */
+    unsigned expected_count;
     struct buf reply; /* for replies that are built in pieces */
     int64_t now_ms;   /* when the running batch began */
     int64_t now_ns;

@@ -168,6 +168,13 @@ static void on_worker(void *arg, struct worker *worker)
     (void)worker;
 }
 
+static void on_arrived(void *arg, struct conn *conn, struct view bytes)
+{
+    (void)arg;
+    (void)conn;
+    (void)bytes;
+}
+
 static void on_conn(void *arg, struct conn *conn)
 {
     (void)arg;
@@ -203,6 +210,7 @@ int main(int argc, char **argv)
     struct net_handler handler = {.worker_started = on_worker_started,
                                   .worker_stopped = on_worker,
                                   .opened = on_conn,
+                                  .arrived = on_arrived,
                                   .received = on_received,
                                   .closed = on_conn,
                                   .turned = on_worker,

@@ -1,4 +1,9 @@
-/* Bytes in: one recv a wake-up, the handler, and what it leaves over. */
+/*
+ * Bytes in: one recv a wake-up, the handler, and what it leaves over.
+ *
+ * Several connections are received from before the first is answered. `arrived` tells the handler
+ * of each at once, so it can have what they need on its way from memory while others are received.
+ */
 #include "net/conn.h"
 
 #include <assert.h>
@@ -12,6 +17,7 @@ enum {
      * stream of small requests is always parsed in the worker's buffer with one large recv; behind
      * a larger one recv goes directly. */
     LEFT_OVER_COPIED_MAX = 16 * 1024,
+    RECV_ROOM_LEAST = 64 * 1024,      /* of the worker's buffer, for a recv into it */
     RECV_ROOM_UNKNOWN = 64 * 1024,    /* behind a large left-over whose size is not known */
     LEFT_OVER_MAX = 64 * 1024 * 1024, /* no protocol here has requests near this size */
 };
@@ -87,20 +93,38 @@ static size_t recv_once(struct conn *self, uint8_t *into, size_t room)
     return 0;
 }
 
-static void receive(struct conn *self)
+/* Receives into the worker's buffer, behind what was left over. */
+static void receive_shared(struct conn *self)
 {
-    struct buf *in = &self->in;
-    if (self->need <= IN_BYTES && in->len <= LEFT_OVER_COPIED_MAX) {
-        uint8_t *shared = self->worker->in;
-        uint8_t *behind = put_view(shared, buf_view(in));
-        size_t got = recv_once(self, behind, IN_BYTES - in->len);
-        if (got != 0) {
-            deliver(self, view_of(shared, in->len + got));
+    struct worker *worker = self->worker;
+    const struct net_handler *handler = &worker->net->handler;
+    size_t wanted = LEFT_OVER_COPIED_MAX + RECV_ROOM_LEAST;
+    wanted = self->need > wanted ? self->need : wanted;
+    if (worker->input_count == INPUTS_MAX || IN_BYTES - worker->in_used < wanted) {
+        worker_deliver(worker);
+        if (self->is_dead || !self->is_reading) {
+            return; /* another connection's request had that effect */
         }
+    }
+    uint8_t *start = worker->in + worker->in_used;
+    uint8_t *behind = put_view(start, buf_view(&self->in));
+    size_t got = recv_once(self, behind, IN_BYTES - worker->in_used - self->in.len);
+    if (got == 0) {
         return;
     }
-    /* A large request grows in place. The recv ends where it ends, so that nothing of what follows
-     * has to be moved. */
+    struct view bytes = view_of(start, self->in.len + got);
+    worker->in_used += bytes.len;
+    worker->inputs[worker->input_count++] = (struct input){.conn = self, .bytes = bytes};
+    if (bytes.len >= self->need) {
+        handler->arrived(handler->arg, self, bytes);
+    }
+}
+
+/* Receives a large request, which grows in place. The recv ends where the request ends, so that
+ * nothing of what follows has to be moved. */
+static void receive_large(struct conn *self)
+{
+    struct buf *in = &self->in;
     size_t room = self->need > in->len ? self->need - in->len : RECV_ROOM_UNKNOWN;
     if (buf_reserve(in, room) != STATUS_OK) {
         conn_close(self, CONN_CLOSE_LIMIT, "no memory for a request");
@@ -117,18 +141,37 @@ static void receive(struct conn *self)
     }
 }
 
+void worker_deliver(struct worker *self)
+{
+    unsigned count = self->input_count;
+    for (unsigned i = 0; i < count; i++) {
+        const struct input *input = &self->inputs[i];
+        if (!input->conn->is_dead) {
+            deliver(input->conn, input->bytes);
+        }
+    }
+    self->input_count = 0;
+    self->in_used = 0;
+    worker_flush(self);
+}
+
 void conn_on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct conn *self = arg;
     struct worker *worker = self->worker;
+    if (!self->is_replaying && self->need <= IN_BYTES && self->in.len <= LEFT_OVER_COPIED_MAX) {
+        receive_shared(self);
+        return;
+    }
+    worker_deliver(worker);
     if (self->is_replaying) {
         /* If the socket is readable as well, it will say so again: events are level-triggered. */
         self->is_replaying = false;
         deliver(self, buf_view(&self->in));
-    } else {
-        receive(self);
+    } else if (self->is_reading) {
+        receive_large(self);
     }
     worker_flush(worker);
 }

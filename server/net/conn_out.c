@@ -205,8 +205,11 @@ static void conn_on_writable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct conn *self = arg;
     struct worker *worker = self->worker;
-    send_own(self);
-    settle(self);
+    worker_deliver(worker);
+    if (self->is_writing) { /* what was delivered may have had an end of it */
+        send_own(self);
+        settle(self);
+    }
     worker_flush(worker);
 }
 

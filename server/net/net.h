@@ -5,7 +5,8 @@
  * All callbacks and all functions that take a connection run on that connection's worker thread.
  *
  * Per wake-up of a connection: one recv into the worker's shared buffer, one call of `received`
- * with everything that is there, one send of everything that conn_out() collected. A connection
+ * with everything that is there, one send of everything that conn_out() collected. Up to 16
+ * connections are received from before the first of them is answered. A connection
  * that has nothing half-read and nothing unsent owns no buffer. Answers that become ready
  * elsewhere (in `woken`, in a callback of another connection) are collected too and leave when the
  * running callback returns: one send a connection, however many they are.
@@ -58,7 +59,10 @@ struct net_handler {
     void (*worker_stopped)(void *arg, struct worker *worker);
     /* A connection was accepted. */
     void (*opened)(void *arg, struct conn *conn);
-    /* Bytes arrived (or the connection was resumed). Returns how many were used; the rest is kept
+    /* Bytes arrived, and `received` will see them before the worker waits again, when it has asked
+     * some more connections: a chance to have from memory what they will need, nothing else. */
+    void (*arrived)(void *arg, struct conn *conn, struct view bytes);
+    /* Bytes are there (or the connection was resumed). Returns how many were used; the rest is kept
      * and comes again with what follows. `*need` (0 at first) may be set to the number of bytes,
      * counted from the first unused one, without which calling again is useless; a large request
      * is then received into a buffer of that size without being moved. A handler that stops early

@@ -102,6 +102,7 @@ static void on_orders(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct worker *self = arg;
+    worker_deliver(self);
     unsigned orders = atomic_exchange_explicit(&self->orders, 0, memory_order_acquire);
     if ((orders & ORDER_WAKE) != 0) {
         metric_add(&self->metrics.wakeups, 1);
@@ -134,6 +135,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct worker *self = arg;
+    worker_deliver(self);
     read_clock(self);
     worker_each_conn(self, check_stall, self);
     worker_flush(self);
@@ -233,6 +235,7 @@ static void *worker_main(void *arg)
     (void)pthread_mutex_unlock(&net->lock);
 
     while (event_base_loop(self->base, EVLOOP_ONCE) == 0 && !event_base_got_break(self->base)) {
+        worker_deliver(self);
         net->handler.turned(net->handler.arg, self);
         worker_flush(self);
     }

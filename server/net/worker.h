@@ -18,7 +18,8 @@
 
 enum {
     WORKERS_MAX = 128,
-    IN_BYTES = 256 * 1024,            /* the worker's receive buffer: the most one recv takes */
+    IN_BYTES = 256 * 1024, /* the worker's receive buffer: the most one recv takes */
+    INPUTS_MAX = 16,       /* connections that are received from before any is answered */
     OUT_KEPT_BYTES = 2 * 1024 * 1024, /* a send buffer that grew beyond this is given back */
     SPARE_BUFFERS = 256,              /* send buffers kept for connections that answer later, */
     SPARE_BYTES_MAX = 16 * 1024,      /* none of them larger than this */
@@ -59,6 +60,12 @@ struct walk {
 /* What other threads ask of a worker; bits of worker.orders. */
 enum { ORDER_WAKE = 1, ORDER_STOP_ACCEPTING = 2, ORDER_STOP = 4 };
 
+/* What a connection has received and `received` has not been shown yet. */
+struct input {
+    struct conn *conn;
+    struct view bytes; /* in worker.in */
+};
+
 struct worker {
     struct net *net;         /* borrowed, outlives the worker */
     struct event_base *base; /* owned */
@@ -70,6 +77,9 @@ struct worker {
     uint8_t *in; /* owned, IN_BYTES */
     struct buf out;
     struct conn *current;
+    struct input inputs[INPUTS_MAX]; /* one a connection at most */
+    unsigned input_count;
+    size_t in_used; /* of `in`, by inputs */
 
     struct conn *conns;     /* all open connections */
     struct walk *walks;     /* innermost first */
@@ -118,6 +128,11 @@ void worker_join(struct worker *self);
 
 /** Frees a worker whose thread never ran or has ended; NULL is fine. Main thread. */
 void worker_free(struct worker *self);
+
+/** Shows the handler what was received since the last time and sends the answers. To be called
+ *  before anything but receiving is done, so that nothing else meets a connection in between. Not
+ *  inside a callback of a connection. May end connections. */
+void worker_deliver(struct worker *self);
 
 /** Sends what the callback that just ended left for connections other than its own. */
 void worker_flush(struct worker *self);

@@ -10,7 +10,9 @@ enum {
     CAPACITY_LEAST = 16,
     TAIL_SLOTS = 64, /* room behind the last home slot; when it is full the index grows */
     LIST_LEAST = 16,
-    LIST_KEPT = 512, /* places a list may keep that nothing needs */
+    CACHE_LINE = 64,
+    PREFETCH_BYTES_MAX = 1024, /* of one entry */
+    LIST_KEPT = 512,           /* places a list may keep that nothing needs */
 };
 
 /* ---- Table ---------------------------------------------------------------------------------- */
@@ -89,8 +91,12 @@ void table_prefetch_entry(struct table *self, uint64_t hash)
     const struct slot *slot = slots_of(shard) + home_of(capacity_of(shard), (uint32_t)hash);
     for (; slot->entry != NULL; slot++) {
         if (slot->hash == (uint32_t)hash) {
-            __builtin_prefetch(slot->entry);
-            __builtin_prefetch((const char *)slot->entry + 64);
+            const char *bytes = (const char *)slot->entry;
+            size_t likely = shard->entry_bytes / shard->used;
+            likely = likely < PREFETCH_BYTES_MAX ? likely : PREFETCH_BYTES_MAX;
+            for (size_t at = 0; at < likely; at += CACHE_LINE) {
+                __builtin_prefetch(bytes + at);
+            }
             break;
         }
     }

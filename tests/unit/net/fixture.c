@@ -119,6 +119,14 @@ size_t echo_received(void *arg, struct conn *conn, struct view bytes, size_t *ne
     return used;
 }
 
+static void on_arrived(void *arg, struct conn *conn, struct view bytes)
+{
+    struct fixture *self = arg;
+    (void)conn;
+    (void)bytes;
+    self->arrived++;
+}
+
 void fixture_init(struct fixture *self)
 {
     *self = (struct fixture){
@@ -131,6 +139,7 @@ void fixture_init(struct fixture *self)
         .handler = {.worker_started = on_started,
                     .worker_stopped = on_stopped,
                     .opened = on_opened,
+                    .arrived = on_arrived,
                     .received = echo_received,
                     .closed = on_closed,
                     .turned = on_turned,

@@ -25,6 +25,7 @@ struct fixture {
     _Atomic unsigned clock_reads;
     _Atomic unsigned opened;
     _Atomic unsigned closed;
+    _Atomic unsigned arrived;        /* calls */
     _Atomic unsigned received;       /* calls */
     _Atomic unsigned turns;          /* calls of `turned` */
     _Atomic unsigned woken;          /* calls */
