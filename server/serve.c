@@ -257,16 +257,6 @@ static void begin_batch(struct serve_worker *self)
     self->now_ns = clock_mono_ns(self->serve->clock);
 }
 
-/* Looks again after the gate was set: the flush may have been in between. */
-static void wake_if_durable(struct serve_worker *self)
-{
-    atomic_thread_fence(memory_order_seq_cst); /* see the top of this file */
-    uint64_t gate_lsn = atomic_load_explicit(&self->gate_lsn, memory_order_relaxed);
-    if (gate_lsn != 0 && gate_lsn <= store_durable_lsn(self->serve->store)) {
-        worker_wake(self->worker);
-    }
-}
-
 /* Nobody without a HELLO makes the server collect more than a HELLO: what he begins to send cannot
  * be one, whatever it turns out to be. */
 static void refuse_long_request_of_stranger(struct serve_worker *self, struct client *client,
@@ -333,8 +323,6 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
         refuse_long_request_of_stranger(self, client, view_of(bytes.ptr + used, bytes.len - used),
                                         *need);
     }
-    count_busy(self);
-    wake_if_durable(self);
     return used;
 }
 
@@ -391,16 +379,30 @@ static struct waiting_load *take_loaded(struct serve_worker *self)
     return oldest;
 }
 
-/* A turn's changes go to the storage together. */
+/* Whether the oldest parked reply may leave. Its gate was set before: see the top of this file. */
+static bool is_released(const struct serve_worker *self)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    uint64_t gate_lsn = atomic_load_explicit(&self->gate_lsn, memory_order_relaxed);
+    return gate_lsn != 0 && gate_lsn <= store_durable_lsn(self->serve->store);
+}
+
+/* A turn's changes go to the storage together, and what has become durable meanwhile leaves now:
+ * a worker with much to do would come to its wake-up late. */
 static void on_turned(void *arg, struct worker *worker)
 {
     (void)arg;
     struct serve_worker *self = worker_state(worker);
-    if (self->has_run) {
-        store_flush(self->serve->store, self->is_awaiting);
-        self->has_run = false;
-        self->is_awaiting = false;
+    if (!self->has_run) {
+        return;
     }
+    store_flush(self->serve->store, self->is_awaiting);
+    self->has_run = false;
+    self->is_awaiting = false;
+    while (is_released(self)) {
+        release_parked(self);
+    }
+    count_busy(self);
 }
 
 /* Runs commands again whose values have been read. */
@@ -457,8 +459,6 @@ static void on_woken(void *arg, struct worker *worker)
         self->drained = true;
         worker_each_conn(worker, send_goaway, self);
     }
-    count_busy(self);
-    wake_if_durable(self);
 }
 
 void serve_on_durable(struct serve *self)

@@ -152,6 +152,9 @@ void worker_deliver(struct worker *self)
     }
     self->input_count = 0;
     self->in_used = 0;
+    if (count != 0) {
+        self->net->handler.turned(self->net->handler.arg, self);
+    }
     worker_flush(self);
 }
 

@@ -72,8 +72,8 @@ struct net_handler {
     /* The connection is gone; conn is valid during the call, never afterwards, and conn_out() is
      * not to be called any more. */
     void (*closed)(void *arg, struct conn *conn);
-    /* Everything that had happened was handled, and the worker is about to wait for more. What is
-     * appended here leaves like everywhere. */
+    /* Everything that had arrived was handled, and the worker is about to receive or to wait for
+     * more. What is appended here leaves like everywhere. */
     void (*turned)(void *arg, struct worker *worker);
     /* worker_wake() was called at least once since the last time. */
     void (*woken)(void *arg, struct worker *worker);
