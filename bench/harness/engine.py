@@ -120,10 +120,10 @@ def measure_ceiling(bench, size):
             told = slow_disk.ceiling(bench.programs, bench.directory, record_bytes,
                                      size.ceiling_seconds, mode, machine.all_cores())
             bench.results.add(f"ceiling-{mode}-{record_bytes}", "disk", 1, {
-                name: told[name] for name in ("bytes", "syncs_per_s", "mib_per_s", "p50_us",
-                                              "p99_us")}, ceiling=told)
+                name: told[name] for name in ("bytes", "syncs_per_s", "mib_per_s", "cpu_us_per_mib",
+                                              "p50_us", "p99_us")}, ceiling=told)
             bench.say(f"  {mode} {record_bytes:8} bytes: {told['syncs_per_s']:9,.0f} syncs/s "
-                      f"{told['mib_per_s']:8.1f} MiB/s  p50 {told['p50_us']:.0f} us "
+                      f"{told['mib_per_s']:8.1f} MiB/s {told['cpu_us_per_mib']:6.0f} us CPU/MiB  p50 {told['p50_us']:.0f} us "
                       f"p99 {told['p99_us']:.0f} us")
 
 

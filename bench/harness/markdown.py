@@ -145,9 +145,9 @@ def ceiling(measurements):
         for series in by_prefix(measurements, f"ceiling-{mode}-"):
             body.append([mode, series.rsplit("-", 1)[1], *(
                 spread(only(measurements, series, "disk", name))
-                for name in ("syncs_per_s", "mib_per_s", "p50_us", "p99_us"))])
+                for name in ("syncs_per_s", "mib_per_s", "cpu_us_per_mib", "p50_us", "p99_us"))])
     return rows(["what the disk can do: record after record, each with fdatasync", "bytes",
-                 "syncs/s", "MiB/s", "p50, µs", "p99, µs"], body)
+                 "syncs/s", "MiB/s", "CPU, µs a MiB", "p50, µs", "p99, µs"], body)
 
 
 def stamp(run):

@@ -155,6 +155,7 @@ ONE_WORKER = ("--workers", "1")
 
 KINDS = {kind.name: kind for kind in (
     Kind("null", "null server", NullServer, keeps=False),
+    Kind("null-2-workers", "null server, 2 workers", NullServer, ("2",), keeps=False),
     Kind("satchel-fast", "Satchel, fast acks", Satcheld, ONE_WORKER, (("ack", "fast"),)),
     Kind("satchel-durable", "Satchel, durable acks", Satcheld, ONE_WORKER, (("ack", "durable"),)),
     Kind("satchel-2-workers", "Satchel, 2 workers", Satcheld, ("--workers", "2"),
