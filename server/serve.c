@@ -241,17 +241,13 @@ static bool pause_if_needed(struct serve_worker *self, struct client *client)
     return true;
 }
 
-/* Notes the time that commands run at. What the table says is true at this moment, if the directory
- * is ours at this moment; whoever is not the owner any more answers nothing. */
-static void begin_batch(struct serve_worker *self)
+/* Notes the time that the commands of this turn run at. What the table says is true at this moment,
+ * if the directory is ours at this moment; whoever is not the owner any more answers nothing. */
+static void begin_turn(struct serve_worker *self)
 {
     if (!ownership_holds(&self->serve->owner)) {
         storage_death("the lease ran out: the storage was not reached in time");
     }
-    for (unsigned i = 0; i < self->expected_count; i++) {
-        store_prefetch_session(self->serve->store, self->expected[i]);
-    }
-    self->expected_count = 0;
     self->has_run = true;
     self->now_ms = clock_wall_ms(self->serve->clock);
     self->now_ns = clock_mono_ns(self->serve->clock);
@@ -272,7 +268,7 @@ static void refuse_long_request_of_stranger(struct serve_worker *self, struct cl
     conn_close(client->conn, CONN_CLOSE_PROTOCOL, "no HELLO first");
 }
 
-/* The first step towards the session that a connection's first request is about; begin_batch()
+/* The first step towards the session that a connection's first request is about; on_received()
  * makes the second one. Requests behind it are a batch of their own. */
 static void on_arrived(void *arg, struct conn *conn, struct view bytes)
 {
@@ -288,6 +284,14 @@ static void on_arrived(void *arg, struct conn *conn, struct view bytes)
     }
 }
 
+static void prefetch_expected(struct serve_worker *self)
+{
+    for (unsigned i = 0; i < self->expected_count; i++) {
+        store_prefetch_session(self->serve->store, self->expected[i]);
+    }
+    self->expected_count = 0;
+}
+
 static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_t *need)
 {
     (void)arg;
@@ -295,7 +299,10 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
     struct client *client = conn_state(conn);
     size_t used = 0;
     bool stop = false;
-    begin_batch(self);
+    if (!self->has_run) {
+        begin_turn(self);
+    }
+    prefetch_expected(self);
     while (!stop && used < bytes.len && !conn_is_full(conn) && !pause_if_needed(self, client)) {
         unsigned count = decode_batch(self, client, bytes, &used, need, &stop);
         for (unsigned i = 0; count > 1 && i < count; i++) {
@@ -448,7 +455,7 @@ static void on_woken(void *arg, struct worker *worker)
 {
     (void)arg;
     struct serve_worker *self = worker_state(worker);
-    begin_batch(self);
+    begin_turn(self);
     release_parked(self);
     run_loaded(self);
     if (self->lagging && !is_behind(self)) {

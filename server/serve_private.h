@@ -81,7 +81,7 @@ struct serve_worker {
     uint64_t expected[BATCH_MAX]; /* hashes of ids that requests on their way to us ask for */
     unsigned expected_count;
     struct buf reply; /* for replies that are built in pieces */
-    int64_t now_ms;   /* when the running batch began */
+    int64_t now_ms;   /* when the running turn began */
     int64_t now_ns;
     bool drained;     /* GOAWAY was sent to all */
     bool lagging;     /* clients may be paused because the storage lags behind */
