@@ -58,6 +58,8 @@ def reserved_ports(count):
                 except OSError:
                     continue
             ports.append(port)
+        if len(ports) < count:
+            raise NotStarted(f"there are no {count} free ports from {PORTS[0]} to {PORTS[-1]}")
         yield ports
 
 
@@ -153,14 +155,15 @@ class ObjectServer:
 
     def run(self, *command, environment=None):
         """Runs a program to its end and returns what it said."""
-        done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True,
-                              errors="replace", timeout=START_DEADLINE_S, check=False,
-                              stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
-        if done.returncode != 0:
+        try:
+            return subprocess.run(command, cwd=self.directory, capture_output=True, text=True,
+                                  errors="replace", timeout=START_DEADLINE_S, check=True,
+                                  stdin=subprocess.DEVNULL,
+                                  env={**os.environ, **(environment or {})}).stdout
+        except subprocess.SubprocessError as reason:
+            said = f"{reason.stdout or ''}{reason.stderr or ''}"
             logs = "\n".join(daemon.tail() for daemon in self.daemons)
-            raise NotStarted(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}"
-                             f"{done.stderr}\n{logs}")
-        return done.stdout
+            raise NotStarted(f"{reason}\n{said}\n{logs}") from None
 
     def launch(self, name, *command, environment=None):
         daemon = Daemon(name, command, self.directory, environment)
@@ -193,10 +196,11 @@ class ObjectServer:
             daemon.stop()
         self.held.close()
 
-    def client(self, credentials=None, **options):
-        """A client of the server; `options` are those of sigv4.Client."""
+    def client(self, credentials=None, endpoint=None, **options):
+        """A client of the server, with its own credentials unless told others. `endpoint`: of a
+        proxy before it; `options` are those of sigv4.Client."""
         own = Credentials(self.access_key, self.secret_key)
-        return Client(self.endpoint, credentials or own, region=self.region, **options)
+        return Client(endpoint or self.endpoint, credentials or own, region=self.region, **options)
 
     def make_bucket(self, name):
         self.client().make_bucket(name)

@@ -81,6 +81,8 @@ rgw data = {directory}/rgw
 # Without tcp_nodelay a small answer waits 40 ms for the acknowledgement of the one before.
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 16
+# Buckets can be called BUCKET.localhost, too; curl looks such names up on loopback by itself.
+rgw dns name = localhost
 rgw sts key = 0123456789abcdef
 rgw s3 auth use sts = true
 rgw sts min session duration = 5
@@ -130,7 +132,7 @@ class Radosgw(ObjectServer):
         """Nothing waits for it: the gateway's first request does."""
         osd = str(uuid.uuid4())
         number = self.ceph_run("/usr/bin/ceph", "-c", self.conf, "--connect-timeout",
-                               str(START_DEADLINE_S), "osd", "new", osd).strip()
+                               str(START_DEADLINE_S // 2), "osd", "new", osd).strip()
         self.ceph_run("/usr/bin/ceph-osd", "-c", self.conf, "-i", number, "--mkfs",
                       "--osd-uuid", osd)
         self.launch("osd", "/usr/bin/ceph-osd", "-c", self.conf, "-i", number, "-f",

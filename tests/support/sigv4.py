@@ -94,23 +94,26 @@ def sign(credentials, region, service, method, path, query, headers):
 
 
 class Client:
-    """Requests to one endpoint ("http://HOST:PORT"), path-style. May be used by several threads."""
+    """Requests to one endpoint ("http://HOST:PORT"), path-style; several threads may use it."""
 
     def __init__(self, endpoint, credentials, region="us-east-1", deadline_s=DEADLINE_S,
-                 clock=time.time):
-        """`deadline_s` is how long each wait for the server may last; `clock` dates the requests."""
+                 clock=time.time, page_keys=1000):
+        """`deadline_s` is how long each wait for the server may last; `clock` dates the requests;
+        `page_keys` is how many keys a list is asked for at once."""
         self.address = endpoint.removeprefix("http://").rstrip("/")
+        self.host = self.address  # what requests call the server; tests may set another name
         self.credentials = credentials
         self.region = region
         self.deadline_s = deadline_s
         self.clock = clock
+        self.page_keys = page_keys
 
     def request(self, method, path, query=None, headers=None, body=b"", service="s3"):
         """Sends one request and returns the Answer, whatever its status. `path` is not encoded."""
         path = urllib.parse.quote(path, safe=UNRESERVED + "/")
         query = canonical_query(query or {})
         signed = {name.lower(): value for name, value in (headers or {}).items()}
-        signed["host"] = self.address
+        signed["host"] = self.host
         signed["x-amz-date"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.clock()))
         signed["x-amz-content-sha256"] = hashlib.sha256(body).hexdigest()
         if self.credentials.token:
@@ -155,7 +158,8 @@ class Client:
     def list(self, bucket, prefix=""):
         """All keys with the prefix, in the order of the server: {key: bytes}."""
         found = {}
-        query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+        query = {"list-type": "2", "prefix": prefix, "encoding-type": "url",
+                 "max-keys": str(self.page_keys)}
         while True:
             body = self.demand("GET", f"/{bucket}", query).body
             for element in xml.etree.ElementTree.fromstring(body).iter():
