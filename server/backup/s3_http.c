@@ -39,6 +39,8 @@ struct transfer {
     const struct s3_http_request *request;
     struct s3_http_reply *reply;
     size_t head_bytes;
+    bool has_head;          /* it came to its end */
+    bool has_length;        /* it tells where the body ends */
     enum s3_status failure; /* why a callback gave up; S3_OK: none did */
 };
 
@@ -104,6 +106,13 @@ static size_t receive_header(char *ptr, size_t size, size_t count, void *arg)
     }
     if (line.len > 5 && memcmp(line.ptr, "HTTP/", 5) == 0) {
         start_head(reply); /* also of the reply behind a "100 Continue" */
+        self->has_head = false;
+        self->has_length = false;
+    } else if (line.len > 0 && (line.ptr[0] == '\r' || line.ptr[0] == '\n')) {
+        self->has_head = true;
+    } else if (is_header(line, "Content-Length", &value) ||
+               is_header(line, "Transfer-Encoding", &value)) {
+        self->has_length = true;
     } else if (is_header(line, "ETag", &value)) {
         take_value(value, reply->etag, sizeof reply->etag);
     } else if (is_header(line, "x-amz-request-id", &value)) {
@@ -142,6 +151,10 @@ static size_t receive_body(char *ptr, size_t size, size_t count, void *arg)
     struct view bytes = view_of(ptr, size * count);
     read_head(receiver->easy, reply);
     if (self->request->sink != NULL && reply->code >= 200 && reply->code < 300) {
+        if (!self->has_length) {
+            self->failure = S3_BAD_REPLY; /* see check_ends() */
+            return 0;
+        }
         if (self->request->sink(self->request->sink_arg, bytes) != STATUS_OK) {
             self->failure = S3_STOPPED;
             return 0;
@@ -272,8 +285,9 @@ static enum s3_status status_of_curl(CURL *easy, CURLcode code)
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
         return S3_UNTRUSTED;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of the URL, or of what answers */
+        return is_connected(easy) ? S3_BAD_REPLY : S3_INVALID;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_FUNCTION_ARGUMENT:
         return S3_INVALID;
     case CURLE_OUT_OF_MEMORY:
@@ -284,6 +298,18 @@ static enum s3_status status_of_curl(CURL *easy, CURLcode code)
     default:
         return is_connected(easy) ? S3_CUT : S3_UNREACHABLE;
     }
+}
+
+/* libcurl takes the end of a connection for the end of a head, or of a body that does not say how
+ * long it is; it may as well be the middle. */
+static enum s3_status check_ends(const struct transfer *self)
+{
+    const struct s3_http_reply *reply = self->reply;
+    if (!self->has_head) {
+        return S3_CUT;
+    }
+    bool is_object = self->request->sink != NULL && reply->code >= 200 && reply->code < 300;
+    return is_object && !self->has_length ? S3_BAD_REPLY : S3_OK;
 }
 
 static enum s3_status run(struct transfer *transfer, CURL *easy, char *errmsg, size_t errmsg_bytes)
@@ -309,7 +335,9 @@ static enum s3_status run(struct transfer *transfer, CURL *easy, char *errmsg, s
         CURLcode code = curl_easy_perform(easy);
         read_head(easy, transfer->reply);
         status = transfer->failure != S3_OK ? transfer->failure : status_of_curl(easy, code);
-        if (transfer->failure == S3_OK && code != CURLE_OK) {
+        if (status == S3_OK) {
+            status = check_ends(transfer);
+        } else if (transfer->failure == S3_OK) {
             (void)snprintf(errmsg, errmsg_bytes, "%s",
                            why[0] != '\0' ? why : curl_easy_strerror(code));
         }
