@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from ecs_credentials import EcsCredentials  # noqa: E402
 from faulty_proxy import FaultyProxy  # noqa: E402
-from object_server import Daemon, NotStarted, reserved_ports  # noqa: E402
+from object_server import NotStarted, ObjectServer, reserved_ports  # noqa: E402
 from processes import wait_until  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
 from s3_faults import (CutReply, CutRequest, Delay, Fault, FlipBit, Hang, LoseReply,  # noqa: E402
@@ -192,12 +192,14 @@ class Servers(unittest.TestCase):
         self.assertEqual(server.client().get(BUCKET, "stopped"), b"1")
 
     def test_a_part_that_does_not_come_up_says_why(self):
+        class Broken(ObjectServer):
+            def start(self):
+                self.launch("broken", "/bin/sh", "-c", "echo no room here; exit 3")
+                self.wait_until(lambda: False, "it listens")
+
         with tempfile.TemporaryDirectory() as directory:
-            daemon = Daemon("broken", ["/bin/sh", "-c", "echo no room here; exit 3"], directory)
-            daemon.start()
-            with self.assertRaises(NotStarted) as raised:
-                daemon.wait_until(lambda: False, "it listens")
-        self.assertRegex(str(raised.exception), "(?s)it listens.*ended with 3.*no room here")
+            with self.assertRaisesRegex(NotStarted, "(?s)it listens.*ended with 3.*no room here"):
+                self.enterContext(Broken(directory))
 
     def test_a_port_is_given_to_one_at_a_time(self):
         few = unittest.mock.patch("object_server.PORTS", range(20000, 20100))
@@ -314,7 +316,8 @@ class Faults(unittest.TestCase):
     def test_refuse(self):
         address = self.proxy.endpoint.removeprefix("http://")
         with contextlib.closing(http.client.HTTPConnection(address)) as connection:
-            connection.connect()
+            connection.request("GET", "/")
+            connection.getresponse().read()
             self.proxy.refuse()
             with self.assertRaises(ConnectionRefusedError):
                 self.client.get(BUCKET, self.key)
@@ -345,10 +348,23 @@ class Faults(unittest.TestCase):
         hang = self.proxy.add(Hang())
         timer = threading.Timer(PATIENCE_S, self.proxy.remove, [hang])
         timer.start()
-        with self.assertRaises(ConnectionResetError):
+        with self.assertRaises(ConnectionResetError) as raised:
             self.client.get(BUCKET, self.key)
+        self.assertIs(type(raised.exception), ConnectionResetError)  # and no orderly end
         timer.join()
         self.assertEqual(self.client.get(BUCKET, self.key), self.value)
+
+    def test_the_proxy_ends_whatever_still_waits_in_it(self):
+        for fault in (Hang(), Delay(3600), None):  # None: the gateway itself
+            with FaultyProxy(self.server.endpoint) as proxy:
+                if fault is not None:
+                    proxy.add(fault)
+                else:
+                    self.server.pause()
+                    self.addCleanup(self.server.resume)
+                client = self.server.client(endpoint=proxy.endpoint, deadline_s=PATIENCE_S)
+                with self.assertRaises(TimeoutError):
+                    client.put(BUCKET, self.key, self.value)
 
     def test_a_put_that_is_lost_was_done_or_not(self):
         for fault, status, is_there in ((LoseReply(), 200, True), (LoseRequest(), None, False),

@@ -104,15 +104,6 @@ class Daemon:
         lines = self.log_path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         return "\n".join([f"{self.name} {state}; the end of {self.log_path}:", *lines])
 
-    def wait_until(self, condition, what, deadline_s=START_DEADLINE_S):
-        """Waits for a condition that only a running process can bring about."""
-        try:
-            wait_until(lambda: condition() or not self.is_running(), what, deadline_s)
-        except AssertionError as reason:
-            raise NotStarted(f"{reason}\n{self.tail()}") from None
-        if not self.is_running():
-            raise NotStarted(f"waited for this: {what}\n{self.tail()}")
-
     def stop(self, deadline_s=STOP_DEADLINE_S):
         """SIGTERM, and SIGKILL for one that does not hear it in time."""
         if self.is_running():
@@ -136,6 +127,7 @@ class ObjectServer:
     region = "us-east-1"
     access_key = None
     secret_key = None
+    start_s = None  # how long the start took
 
     def __init__(self, directory):
         """`directory` exists and is the server's alone; its files stay there for the caller."""
@@ -171,6 +163,19 @@ class ObjectServer:
         daemon.start()
         return daemon
 
+    def wait_until(self, condition, what):
+        """Waits for a condition that only running processes can bring about."""
+        def ended():
+            return [daemon for daemon in self.daemons if not daemon.is_running()]
+        try:
+            wait_until(lambda: condition() or ended(), what, START_DEADLINE_S)
+        except AssertionError as reason:
+            logs = "\n".join(daemon.tail() for daemon in self.daemons)
+            raise NotStarted(f"{reason}\n{logs}") from None
+        if ended():
+            logs = "\n".join(daemon.tail() for daemon in ended())
+            raise NotStarted(f"waited for this: {what}\n{logs}")
+
     def __enter__(self):
         begin_s = time.monotonic()
         try:
@@ -188,6 +193,7 @@ class ObjectServer:
         assert not dead, "ended by itself: " + "\n".join(dead)
 
     def start(self):
+        """Starts `daemons`, sets `gateway` and `endpoint`, and waits until all of it serves."""
         raise NotImplementedError
 
     def stop(self):
@@ -226,4 +232,5 @@ class ObjectServer:
         self.wait_for_gateway()
 
     def wait_for_gateway(self):
+        """Returns when the gateway serves requests."""
         raise NotImplementedError

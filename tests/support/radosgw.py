@@ -43,6 +43,7 @@ ms mon client mode = crc
 ms mon service mode = crc
 ms mon cluster mode = crc
 run dir = {directory}
+crash dir = {directory}
 admin socket =
 log to stderr = true
 log to file = false
@@ -143,7 +144,7 @@ class Radosgw(ObjectServer):
 
     def wait_for_gateway(self):
         port = int(self.endpoint.rpartition(":")[2])
-        self.gateway.wait_until(lambda: answers(port), "the gateway listens")
+        self.wait_until(lambda: answers(port), "the gateway listens")
 
     def make_user(self):
         """The user who owns the buckets, and a role for temporary credentials."""
