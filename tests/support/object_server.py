@@ -15,7 +15,6 @@ main one.
 import contextlib
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
