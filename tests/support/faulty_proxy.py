@@ -8,8 +8,8 @@
         proxy.accept()
         proxy.requests(method="PUT")                # what came, in the order of arrival
 
-The signature of a request covers the Host header, which here names the proxy. Heads are passed on as
-they came, so it stays valid: radosgw and Swift do not care by which name they were called.
+The signature of a request covers the Host header, which here names the proxy. Heads are passed on
+as they came, so it stays valid: radosgw and Swift do not care by which name they were called.
 """
 
 import contextlib
