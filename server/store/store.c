@@ -33,6 +33,25 @@ void store_fail(struct store *self, const char *why)
     }
 }
 
+void store_tell(struct store *self, uint64_t first_lsn, uint64_t time_ms, uint32_t count,
+                struct view records)
+{
+    const struct store_events *events = &self->deps.events;
+    if (events->changes != NULL) {
+        events->changes(events->arg, &(struct store_changes){.follows_lsn = self->told_lsn,
+                                                             .first_lsn = first_lsn,
+                                                             .time_ms = time_ms,
+                                                             .count = count,
+                                                             .records = records});
+    }
+    self->told_lsn = first_lsn + count - 1;
+}
+
+void store_on_written(void *arg, const struct frame *frame)
+{
+    store_tell(arg, frame->first_lsn, frame->time_ms, frame->count, frame->records);
+}
+
 void store_on_journal_failed(void *arg, const char *why)
 {
     store_fail(arg, why);

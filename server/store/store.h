@@ -22,6 +22,16 @@ struct store; /* opaque */
 /* Where a store is between starting and stopped. */
 enum store_state { STORE_LOADING, STORE_SERVING, STORE_FAILED };
 
+/* Changes that are durable, as they are in the journal (record.h): the n-th record has the number
+ * first_lsn + n. Between `follows_lsn` and first_lsn there were none. */
+struct store_changes {
+    uint64_t follows_lsn;
+    uint64_t first_lsn;
+    uint64_t time_ms; /* wall clock: after they were asked for, before anybody heard of them */
+    uint32_t count;
+    struct view records; /* borrowed */
+};
+
 /* Called by the store's threads; must return soon and must not call back into the store. */
 struct store_events {
     void (*durable)(
@@ -33,6 +43,10 @@ struct store_events {
     /* A value that store_execute found not in memory is there now (or the store failed):
      * call it again. `waiter` is what was given. Reader thread */
     void (*loaded)(void *arg, void *waiter);
+    /* Told all changes that the data file may lack at a start, and then every change when it is
+     * durable: in order, each once. NULL: nobody wants to know. Checkpoint thread until the store
+     * serves, then journal thread */
+    void (*changes)(void *arg, const struct store_changes *changes);
     void *arg; /* borrowed */
 };
 

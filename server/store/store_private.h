@@ -45,6 +45,7 @@ struct store {
     struct journal *journal;      /* owned; set before the state is SERVING */
     struct loader *loader;        /* owned; likewise */
     struct table table;
+    uint64_t told_lsn; /* of the last change that was told; checkpoint thread, then journal thread */
     struct store_metrics metrics;
     struct journal_metrics journal_metrics;
 
@@ -98,8 +99,13 @@ bool store_is_stopping(struct store *self);
 /** Writes all changes so far to LMDB and lets the journal go that they were in. Keeper thread. */
 enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
+/** Tells changes to who wants to know; see store_events. */
+void store_tell(struct store *self, uint64_t first_lsn, uint64_t time_ms, uint32_t count,
+                struct view records);
+
 /* The journal's events; `arg` is the store. Journal thread. */
 void store_on_flushed(void *arg);
+void store_on_written(void *arg, const struct frame *frame);
 void store_on_journal_failed(void *arg, const char *why);
 
 /** Lets values leave memory that is over its budget. The thread of store_sweep(), or recovery. */
