@@ -108,8 +108,10 @@ static int64_t take_fetched(struct credentials *self, uint64_t asked_before, enu
         self->answered = asked_before;
         (*failures)++;
         due_ms = now_ms + wait_ms / 2 + (int64_t)(chance % (uint64_t)(wait_ms / 2 + 1));
-        log_warn("credentials cannot be fetched", "failures=%u why=%s", *failures,
-                 log_quoted(quoted, sizeof quoted, why));
+        if (status != S3_CANCELLED) { /* the process is stopping */
+            log_warn("credentials cannot be fetched", "failures=%u why=%s", *failures,
+                     log_quoted(quoted, sizeof quoted, why));
+        }
     }
     explicit_bzero(self->fetched, sizeof *self->fetched);
     (void)pthread_cond_broadcast(&self->done);

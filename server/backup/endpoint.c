@@ -84,19 +84,18 @@ static enum status take_parts(CURLU *url, struct endpoint *out, const char **why
     return STATUS_OK;
 }
 
-enum status endpoint_parse(const char *text, struct endpoint *out, char *errmsg,
-                           size_t errmsg_bytes)
+enum status endpoint_parse(const char *url, struct endpoint *out, char *errmsg, size_t errmsg_bytes)
 {
     const char *why = "is not one";
     *out = (struct endpoint){0};
-    CURLU *url = curl_url();
-    enum status status = url != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    CURLU *parser = curl_url();
+    enum status status = parser != NULL ? STATUS_OK : STATUS_NO_MEMORY;
     if (status == STATUS_OK) {
-        status = curl_url_set(url, CURLUPART_URL, text, CURLU_PATH_AS_IS) == CURLUE_OK
-                     ? take_parts(url, out, &why)
+        status = curl_url_set(parser, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK
+                     ? take_parts(parser, out, &why)
                      : STATUS_INVALID;
     }
-    curl_url_cleanup(url);
+    curl_url_cleanup(parser);
     if (status != STATUS_OK) {
         /* Not the URL itself: people put passwords into them. */
         (void)snprintf(errmsg, errmsg_bytes, "the URL %s",

@@ -46,7 +46,9 @@ struct s3_options {
     const char *url;      /* s3://BUCKET[/PREFIX] */
     const char *endpoint; /* http[s]://HOST[:PORT]; NULL: https://s3.REGION.amazonaws.com */
     const char *region;   /* "eu-central-1" */
-    bool path_style;      /* HOST/BUCKET/KEY rather than BUCKET.HOST/KEY, as most but Amazon want */
+    /* HOST/BUCKET/KEY rather than BUCKET.HOST/KEY: what most but Amazon want, and what a bucket
+     * with a dot in its name needs, since no certificate covers such a host. */
+    bool path_style;
     unsigned attempts_max;   /* of one call; 0: 6 */
     uint64_t pause_ms_first; /* before the second attempt, on average; 0: 100 ms */
     uint64_t pause_ms_max;   /* 0: 10 s */

@@ -62,11 +62,13 @@ enum s3_status s3_note_decoded(struct s3 *self, enum status status, const char *
     }
 }
 
-/* A 403 to credentials that have expired meanwhile says so in many ways. */
-static enum s3_status judge_denied(struct s3 *self, enum s3_status status)
+/* What credentials that have expired meanwhile get says so in many ways: radosgw answers a plain
+ * 403, and AWS a 400 to HEAD, which has no body that could tell more. */
+static enum s3_status judge_expiry(struct s3 *self, enum s3_status status)
 {
     int64_t now_ms = clock_wall_ms(self->deps.timing.clock) + self->clock_behind_ms;
-    return status == S3_DENIED && now_ms >= self->keys->expires_ms ? S3_EXPIRED : status;
+    bool is_refusal = status == S3_DENIED || status == S3_REFUSED;
+    return is_refusal && now_ms >= self->keys->expires_ms ? S3_EXPIRED : status;
 }
 
 static enum s3_status read_error(struct s3 *self)
@@ -75,7 +77,7 @@ static enum s3_status read_error(struct s3 *self)
     if (s3_xml_error(buf_view(&self->reply.body), &error) != STATUS_OK) {
         error = (struct s3_xml_error){0}; /* HEAD has none, and a proxy speaks HTML */
     }
-    return judge_denied(self, s3_note_error(self, self->reply.code, &error));
+    return judge_expiry(self, s3_note_error(self, self->reply.code, &error));
 }
 
 /* ---- One attempt ---------------------------------------------------------------------------- */

@@ -73,7 +73,7 @@ static enum status receive(void *arg, struct view bytes)
     return STATUS_OK;
 }
 
-static enum s3_status read(struct s3 *client, struct s3_call *call)
+static enum s3_status check_empty(struct s3 *client, struct s3_call *call)
 {
     (void)client;
     struct download *self = call->arg;
@@ -99,7 +99,7 @@ enum s3_status s3_get(struct s3 *self, const char *key, const struct s3_range *r
                            .key = key,
                            .sink = receive,
                            .prepare = prepare,
-                           .read = read,
+                           .read = check_empty,
                            .mend = mend,
                            .arg = &download};
     if (range != NULL) {

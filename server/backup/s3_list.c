@@ -14,7 +14,7 @@ struct listing {
     char token[S3_TOKEN_BYTES]; /* of the next page; "": the first */
 };
 
-static enum s3_status read(struct s3 *client, struct s3_call *call)
+static enum s3_status read_page(struct s3 *client, struct s3_call *call)
 {
     const struct listing *listing = call->arg;
     struct s3_list_page *page = &client->page;
@@ -37,7 +37,7 @@ static enum s3_status read(struct s3 *client, struct s3_call *call)
 
 static enum s3_status fetch_page(struct s3 *self, struct listing *listing)
 {
-    struct s3_call call = {.method = "GET", .read = read, .arg = listing};
+    struct s3_call call = {.method = "GET", .read = read_page, .arg = listing};
     struct sigv4_pair *query = call.query;
     query[call.query_count++] = (struct sigv4_pair){"list-type", "2"};
     /* Keys may hold bytes that XML cannot. */

@@ -105,7 +105,7 @@ static int by_name_and_value(const void *a, const void *b)
 static enum status encode_query(const struct sigv4_request *request, struct buf *texts,
                                 struct parameter sorted[static SIGV4_PAIRS_MAX])
 {
-    size_t starts[2 * SIGV4_PAIRS_MAX];
+    size_t starts[2 * SIGV4_PAIRS_MAX] = {0};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < 2 * request->query_count && status == STATUS_OK; i++) {
         const struct sigv4_pair *pair = &request->query[i / 2];

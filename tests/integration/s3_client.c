@@ -187,7 +187,7 @@ static enum s3_status tamper(void *arg, const struct s3_http_request *request,
                              struct s3_http_reply *reply, char *errmsg, size_t errmsg_bytes)
 {
     const struct s3_transport *through = arg;
-    uint8_t changed[100];
+    uint8_t changed[100] = {0};
     struct s3_http_request tampered = *request;
     demand(request->body.len > 0 && request->body.len <= sizeof changed, NULL, "nothing to change");
     (void)put_view(changed, request->body);

@@ -322,21 +322,23 @@ static void an_hour_and_more_passes(void)
     kit.wall_ms += 3700 * 1000;
 }
 
-Test(s3_retries, a_plain_denial_after_their_end_means_expired)
+Test(s3_retries, any_refusal_after_their_end_means_expired)
 {
     static const struct scripted keys[] = {
         {.code = 200, .body = KEYS("AK1", "token-1")},
         {.code = 200,
          .body = "{\"AccessKeyId\":\"AK2\",\"SecretAccessKey\":\"x\",\"Token\":\"token-2\","
                  "\"Expiration\":\"2013-05-24T09:00:00Z\"}"}};
-    static const struct scripted replies[] = {{.code = 403,
-                                               .body = "<Error><Code>AccessDenied</Code></Error>",
-                                               .meanwhile = an_hour_and_more_passes},
-                                              {.code = 200}};
-    open_with_provider(replies, COUNT(replies), keys, COUNT(keys));
-    cr_assert(eq(int, put(), S3_OK));
-    expect_token(1, "token-2");
-    close_with_provider();
+    static const struct scripted refusals[] = {
+        {.code = 403, .body = "<Error><Code>AccessDenied</Code></Error>"}, {.code = 400}};
+    for (size_t i = 0; i < COUNT(refusals); i++) {
+        struct scripted replies[] = {refusals[i], {.code = 200}};
+        replies[0].meanwhile = an_hour_and_more_passes;
+        open_with_provider(replies, COUNT(replies), keys, COUNT(keys));
+        cr_assert(eq(int, put(), S3_OK));
+        expect_token(1, "token-2");
+        close_with_provider();
+    }
 }
 
 Test(s3_retries, fixed_credentials_that_are_refused_are_final)
