@@ -152,8 +152,9 @@ static bool goes_on(const struct feed_chunk *chunk, const struct feed_batch *bat
            last_lsn + 1 == batch->first_lsn;
 }
 
-static size_t join(struct feed_chunk *chunk, const struct feed_batch *batch)
+static void join(struct feed *self, const struct feed_batch *batch)
 {
+    struct feed_chunk *chunk = self->last;
     struct batch_head head;
     memcpy(&head, chunk->bytes + chunk->last, sizeof head);
     head.count += batch->count;
@@ -161,11 +162,11 @@ static size_t join(struct feed_chunk *chunk, const struct feed_batch *batch)
     memcpy(chunk->bytes + chunk->last, &head, sizeof head);
     (void)put_view(chunk->bytes + chunk->len, batch->records);
     chunk->len += batch->records.len;
-    return batch->records.len;
+    self->bytes += batch->records.len;
 }
 
-/* Returns the bytes it took; 0: out of memory. With the lock held. */
-static size_t append(struct feed *self, const struct feed_batch *batch)
+/* False: out of memory. With the lock held. */
+static bool append(struct feed *self, const struct feed_batch *batch)
 {
     const struct batch_head head = {.follows_lsn = batch->follows_lsn,
                                     .first_lsn = batch->first_lsn,
@@ -176,7 +177,7 @@ static size_t append(struct feed *self, const struct feed_batch *batch)
     if (self->last == NULL || bytes > self->last->cap - self->last->len) {
         struct feed_chunk *chunk = get_chunk(self, bytes);
         if (chunk == NULL) {
-            return 0;
+            return false;
         }
         *(self->last != NULL ? &self->last->next : &self->first) = chunk;
         self->last = chunk;
@@ -186,7 +187,8 @@ static size_t append(struct feed *self, const struct feed_batch *batch)
     memcpy(chunk->bytes + chunk->len, &head, sizeof head);
     (void)put_view(chunk->bytes + chunk->len + sizeof head, batch->records);
     chunk->len += bytes;
-    return bytes;
+    self->bytes += bytes;
+    return true;
 }
 
 void feed_changes(struct feed *self, const struct feed_batch *batch)
@@ -203,12 +205,16 @@ void feed_changes(struct feed *self, const struct feed_batch *batch)
         drop_all(self);
     }
     const size_t bytes_before = self->bytes;
-    size_t bytes = goes_on(self->last, batch) ? join(self->last, batch) : append(self, batch);
-    if (bytes == 0) {
+    bool is_held = true;
+    if (goes_on(self->last, batch)) {
+        join(self, batch);
+    } else {
+        is_held = append(self, batch);
+    }
+    if (!is_held) {
         drop_all(self); /* a gap is a gap, and this way there is memory for what comes */
         note_gap(self, batch->first_lsn, last_lsn, batch->count);
     } else {
-        self->bytes += bytes;
         self->changes += batch->count;
         self->last->changes += batch->count;
         self->last_lsn = last_lsn;
