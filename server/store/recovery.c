@@ -235,6 +235,7 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
     uint64_t highest = last_lsn > self->meta.last_lsn ? last_lsn : self->meta.last_lsn;
     highest = highest > self->old.lsn_max ? highest : self->old.lsn_max;
     self->meta.epoch = epoch + 1;
+    self->found_lsn = last_lsn;
     self->must_renew = epoch > self->deps.released_epoch;
     struct journal_options options = {
         .dir = self->journal_dir,

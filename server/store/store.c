@@ -137,8 +137,10 @@ static bool wait_for_work(struct store *self)
         until.tv_nsec -= 1000000000;
     }
     (void)pthread_mutex_lock(&self->keeper_lock);
+    store_work_export(self);
     while (!self->stopping && !self->checkpoint_due &&
            pthread_cond_timedwait(&self->keeper_wake, &self->keeper_lock, &until) != ETIMEDOUT) {
+        store_work_export(self);
     }
     self->checkpoint_due = false;
     bool stopping = self->stopping;
@@ -211,6 +213,10 @@ static void *keeper_run(void *arg)
         status = STATUS_AGAIN;
     }
     self->last_status = status;
+    (void)pthread_mutex_lock(&self->keeper_lock);
+    self->keeper_gone = true;
+    (void)pthread_cond_broadcast(&self->export_done);
+    (void)pthread_mutex_unlock(&self->keeper_lock);
     if (status != STATUS_OK && status != STATUS_AGAIN) {
         store_fail(self, why);
     }
@@ -228,6 +234,7 @@ static void store_free(struct store *self)
     table_close(&self->table);
     (void)pthread_mutex_destroy(&self->keeper_lock);
     (void)pthread_cond_destroy(&self->keeper_wake);
+    (void)pthread_cond_destroy(&self->export_done);
     free((void *)(uintptr_t)self->options.data_dir);
     free(self->journal_dir);
     free(self->run_dir);
@@ -303,6 +310,7 @@ enum status store_open(const struct store_options *options, const struct store_d
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&self->keeper_wake, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_cond_init(&self->export_done, NULL);
     (void)pthread_mutex_init(&self->keeper_lock, NULL);
     metric_set(&self->metrics.memory_max, (int64_t)options->memory_bytes);
 

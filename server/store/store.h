@@ -16,6 +16,7 @@
 #include "base/ownership.h"
 #include "base/status.h"
 #include "session/session.h"
+#include "store/segment.h"
 
 struct store; /* opaque */
 
@@ -128,6 +129,33 @@ void store_flush(struct store *self, bool awaited);
 
 /** Makes the store write a checkpoint now, or right after the one in progress. Any thread. */
 void store_want_checkpoint(struct store *self);
+
+/* What tells this store, and this life of it, from others. */
+struct store_identity {
+    uint8_t uuid[STORE_UUID_BYTES];
+    uint64_t hash_seed;
+    uint64_t epoch;    /* grows with every life */
+    uint64_t last_lsn; /* of the last change before this life */
+};
+
+/** Once the store serves; it does not change. Any thread. */
+void store_identify(const struct store *self, struct store_identity *out);
+
+/* Where an export is. */
+struct store_export {
+    uint64_t next_rowid;  /* 0 at first */
+    uint64_t applied_lsn; /* told: the rows had all changes up to it when the last part was read */
+};
+
+/**
+ * Appends sessions to `into` as the data file has them, `bytes` or a little more in all: for each
+ * the length of its image (u32) and the image (image.h). The first call begins, each further one
+ * goes on: OK, there may be more; END, that was the last. Sessions that change meanwhile are
+ * exported as they were at some moment of it. AGAIN: the store closes or has failed. Blocks until
+ * the checkpoint thread has a moment. One thread at a time, not a worker's.
+ */
+enum status store_export_part(struct store *self, struct store_export *state, size_t bytes,
+                              struct buf *into) MUST_CHECK;
 
 /** How long the storage call that is running has not come back, in ms; 0: none runs. A flush takes
  *  milliseconds and a checkpoint about a second; much more means that the storage hangs. */
