@@ -56,6 +56,15 @@ char *data_file_path(const char *dir, uint64_t epoch, bool is_whole)
                : path;
 }
 
+enum status data_file_publish(const char *dir, const char *unfinished, const char *path,
+                              const struct file_ops *file)
+{
+    if (file->rename(file->arg, unfinished, path) != 0) {
+        return status_of_errno(errno);
+    }
+    return file_sync_dir(file, dir);
+}
+
 enum status data_files_tidy(const char *dir, uint64_t keep, const struct file_ops *file)
 {
     DIR *listing = opendir(dir);

@@ -56,6 +56,11 @@ struct rows_options {
 enum status rows_open(const struct rows_options *options, struct rows **out, char *errmsg,
                       size_t errmsg_bytes) MUST_CHECK;
 
+/** Makes an empty data file at options->path, in the place of what an attempt left there, and opens
+ *  it like rows_open(). NO_SPACE, IO and as there. */
+enum status rows_create(const struct rows_options *options, struct rows **out, char *errmsg,
+                        size_t errmsg_bytes) MUST_CHECK;
+
 /** Closes the environment and gives the lock up. No transaction or reader may be left. */
 void rows_close(struct rows *self);
 
