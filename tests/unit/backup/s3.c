@@ -195,6 +195,25 @@ Test(s3, a_list_that_cannot_end_or_strays_is_refused)
     }
 }
 
+Test(s3, a_second_page_that_leads_nowhere_is_refused)
+{
+    static const char *const second[] = {
+        LIST("<IsTruncated>true</IsTruncated><NextContinuationToken>a/+=</NextContinuationToken>"),
+        LIST("<IsTruncated>true</IsTruncated>"),
+    };
+    for (size_t i = 0; i < COUNT(second); i++) {
+        struct scripted replies[7] = {two_pages[0]};
+        struct noted noted = {0};
+        for (size_t k = 1; k < COUNT(replies); k++) {
+            replies[k] = (struct scripted){.code = 200, .body = second[i]};
+        }
+        kit_open(&kit, replies, COUNT(replies), NULL);
+        cr_assert(eq(int, s3_list(kit.s3, NULL, note_key, &noted), S3_BAD_REPLY));
+        cr_assert(eq(str, noted.text, "log/1=5@1500 log/2=0@1500 "));
+        kit_close(&kit);
+    }
+}
+
 Test(s3, an_upload_in_parts_from_begin_to_complete)
 {
     static const struct scripted replies[] = {
