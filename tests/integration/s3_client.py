@@ -4,6 +4,7 @@ that expire. What it prints nowhere shows a secret."""
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,22 @@ def setUpModule():
         server = unittest.enterModuleContext(kind(directory))
         server.make_bucket(BUCKET)
         SERVERS[kind] = server
+
+
+def memory_of(pid):
+    """What a process can read and write: that which a core dump would hold, and that which not."""
+    dumped, left_out = [], []
+    region = None
+    with open(f"/proc/{pid}/smaps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            fields = line.split()
+            if re.fullmatch("[0-9a-f]+-[0-9a-f]+", fields[0]):
+                region = fields if fields[1].startswith("rw") else None
+            elif fields[0] == "VmFlags:" and region is not None:
+                begin, end = (int(bound, 16) for bound in region[0].split("-"))
+                memory.seek(begin)
+                (left_out if "dd" in fields else dumped).append(memory.read(end - begin))
+    return b"\0".join(dumped), b"\0".join(left_out)
 
 
 class ClientTest(unittest.TestCase):
@@ -174,6 +191,24 @@ class TemporaryCredentials(ClientTest):
         told = self.run_client("puts", "7", code=1, credentials=variables, secrets=self.secrets())
         print(f"\n{told[0]}")
         self.assertIn("403", told[0])
+
+    def test_a_core_dump_would_not_hold_the_secret(self):
+        proxy = self.enterContext(FaultyProxy(self.server.endpoint))
+        proxy.add(Hang())
+        with EcsCredentials(lambda: self.hand_out(60), token="let me in") as ecs:
+            environment = self.environment(ecs.environment(), proxy.endpoint)
+            with subprocess.Popen([OPTIONS.client, "hang"], stdout=subprocess.DEVNULL,
+                                  env=environment, stdin=subprocess.DEVNULL,
+                                  preexec_fn=die_with_parent) as client:
+                wait_until(proxy.requests, "a signed request hangs")
+                dumped, left_out = memory_of(client.pid)
+                client.send_signal(signal.SIGTERM)
+                self.assertEqual(client.wait(RUN_S_MAX), 0)
+        secret = self.given[-1].secret_key.encode()
+        self.assertIn(secret, left_out)
+        self.assertNotIn(secret, dumped)
+        # The search finds what is there: the environment is in every core.
+        self.assertIn(b"let me in", dumped)
 
     def test_a_provider_that_fails_at_first_is_waited_for(self):
         with EcsCredentials(lambda: self.hand_out(60), token="let me in") as ecs:
