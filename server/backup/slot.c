@@ -101,7 +101,7 @@ enum status slot_read_header(struct view bytes, struct slot_header *out,
     memcpy(out->uuid, from + SLOT_AT_UUID, SLOT_UUID_BYTES);
     memcpy(out->nonce, from + SLOT_AT_NONCE, SLOT_NONCE_BYTES);
     memcpy(out->prev, from + SLOT_AT_PREV, HASH128_BYTES);
-    if ((out->flags & ~(uint32_t)SLOT_FENCE) != 0) {
+    if ((out->flags & ~(uint32_t)(SLOT_FENCE | SLOT_GAP)) != 0) {
         (void)corrupt(errmsg, "slot flags %" PRIx32 " are not known", out->flags);
         return STATUS_UNSUPPORTED;
     }

@@ -8,8 +8,8 @@
  *      32  nonce 16               random, of the process that wrote it
  *      48  epoch u64              of that process
  *      56  seq u64
- *      64  base lsn u64           the last change its store had when that process took over: the
- *                                 same in every slot of the process
+ *      64  base lsn u64           the last change that its store and the archive had in common when
+ *                                 that process took over: the same in every slot of the process
  *      72  first lsn u64, last lsn u64      of the changes here; both the base lsn if there are
  * none 88  from ms u64, to ms u64           the earliest and the latest time here 104  batches u32
  * | raw bytes u32      of the batches before compression 112  prev 16                XXH3-128 of
@@ -51,8 +51,12 @@ enum {
     SLOT_ERRMSG_BYTES = 128,
 };
 
-/* Flags of a slot. */
-enum { SLOT_FENCE = 1 };
+/*
+ * Flags of a slot. GAP: changes before its end are missing in the archive, and when it was written
+ * no snapshot behind them was known. It tells the writer's successor, who reads only the last slot,
+ * that a snapshot is owed; who replays slots sees the gap itself.
+ */
+enum { SLOT_FENCE = 1, SLOT_GAP = 2 };
 
 struct slot_header {
     uint32_t flags;
