@@ -15,6 +15,7 @@ struct export_work {
     struct store_export *state; /* borrowed, as all here */
     size_t bytes;
     struct buf *into;
+    bool is_fresh; /* the checkpoint that it has to wait for has begun, or it needs none */
     enum status status;
 };
 
@@ -31,10 +32,22 @@ static enum status append_row(void *arg, uint64_t rowid, const struct session *s
     return status == STATUS_OK ? buf_append(into, image) : status;
 }
 
+bool store_export_is_due(const struct store *self)
+{
+    return self->export != NULL && !self->export->is_fresh;
+}
+
+void store_freshen_export(struct store *self)
+{
+    if (self->export != NULL) {
+        self->export->is_fresh = true;
+    }
+}
+
 void store_work_export(struct store *self)
 {
     struct export_work *work = self->export;
-    if (work == NULL) {
+    if (work == NULL || !work->is_fresh) {
         return;
     }
     (void)pthread_mutex_unlock(&self->keeper_lock);
@@ -55,8 +68,11 @@ void store_work_export(struct store *self)
 enum status store_export_part(struct store *self, struct store_export *state, size_t bytes,
                               struct buf *into)
 {
-    struct export_work work = {
-        .state = state, .bytes = bytes, .into = into, .status = STATUS_AGAIN};
+    struct export_work work = {.state = state,
+                               .bytes = bytes,
+                               .into = into,
+                               .is_fresh = state->next_rowid != 0,
+                               .status = STATUS_AGAIN};
     (void)pthread_mutex_lock(&self->keeper_lock);
     if (!self->stopping && !self->keeper_gone) {
         self->export = &work;

@@ -138,11 +138,12 @@ static bool wait_for_work(struct store *self)
     }
     (void)pthread_mutex_lock(&self->keeper_lock);
     store_work_export(self);
-    while (!self->stopping && !self->checkpoint_due &&
+    while (!self->stopping && !self->checkpoint_due && !store_export_is_due(self) &&
            pthread_cond_timedwait(&self->keeper_wake, &self->keeper_lock, &until) != ETIMEDOUT) {
         store_work_export(self);
     }
     self->checkpoint_due = false;
+    store_freshen_export(self);
     bool stopping = self->stopping;
     (void)pthread_mutex_unlock(&self->keeper_lock);
     return !stopping;

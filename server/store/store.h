@@ -149,10 +149,11 @@ struct store_export {
 
 /**
  * Appends sessions to `into` as the data file has them, `bytes` or a little more in all: for each
- * the length of its image (u32) and the image (image.h). The first call begins, each further one
- * goes on: OK, there may be more; END, that was the last. Sessions that change meanwhile are
- * exported as they were at some moment of it. AGAIN: the store closes or has failed. Blocks until
- * the checkpoint thread has a moment. One thread at a time, not a worker's.
+ * the length of its image (u32) and the image (image.h). The first call waits for a checkpoint of
+ * everything so far, each further one goes on: OK, there may be more; END, that was the last.
+ * Sessions that change meanwhile are exported as they were at some moment of it. AGAIN: the store
+ * closes or has failed. Blocks until the checkpoint thread has a moment. One thread at a time, not
+ * a worker's.
  */
 enum status store_export_part(struct store *self, struct store_export *state, size_t bytes,
                               struct buf *into) MUST_CHECK;

@@ -101,8 +101,15 @@ enum status store_begin_data_file(struct store *store, char *errmsg,
 /** True when the store is to close. Any thread. */
 bool store_is_stopping(struct store *self);
 
-/** Does the waiting export, if there is one. Keeper thread, with keeper_lock held, which is given
- *  up meanwhile. */
+/* An export that waits, if there is one; keeper thread, with keeper_lock held. */
+
+/** It has to wait for a checkpoint that begins now. */
+bool store_export_is_due(const struct store *self);
+
+/** A checkpoint is about to begin. */
+void store_freshen_export(struct store *self);
+
+/** Does it, unless it has to wait for a checkpoint. The lock is given up meanwhile. */
 void store_work_export(struct store *self);
 
 /** Writes all changes so far to LMDB and lets the journal go that they were in. Keeper thread. */
