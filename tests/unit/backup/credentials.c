@@ -26,6 +26,7 @@ Test(credentials, they_are_fetched_again_in_good_time)
         {6 * 60 * MINUTE_MS, 30000, 5 * MINUTE_MS + 30000}, /* the most that chance adds */
         {6 * 60 * MINUTE_MS, 30001, 5 * MINUTE_MS},
         {10 * MINUTE_MS, 0, 5 * MINUTE_MS},
+        {8 * MINUTE_MS, 0, 4 * MINUTE_MS},
         {12000, 0, 6000},
         {12000, 600, 6600},
         {1, 0, 0},
@@ -133,17 +134,6 @@ static void stop(void)
     secret_free(keys, sizeof *keys);
 }
 
-/* Waits for so many fetches. */
-static void wait_for_fetches(unsigned count)
-{
-    int64_t end_ms = clock_wall_ms(&clock_system) + DEADLINE_MS;
-    while (fetches(&provider) < count) {
-        cr_assert(lt(i64, clock_wall_ms(&clock_system), end_ms), "only %u fetches",
-                  fetches(&provider));
-        (void)usleep(2000);
-    }
-}
-
 static enum s3_status refresh(uint64_t generation)
 {
     char errmsg[200] = "";
@@ -154,14 +144,15 @@ static enum s3_status refresh(uint64_t generation)
 
 Test(credentials, they_are_renewed_by_themselves_and_never_missing)
 {
-    start(1600);
+    int64_t end_ms = clock_wall_ms(&clock_system) + DEADLINE_MS;
+    start(4000);
     cr_assert(eq(int, refresh(0), S3_OK));
-    for (unsigned i = 0; i < 2; i++) {
+    do {
+        cr_assert(lt(i64, clock_wall_ms(&clock_system), end_ms));
         cr_assert(eq(int, credentials_get(credentials, keys), S3_OK));
         cr_assert(eq(str, keys->secret, KIT_SECRET));
-        unsigned generation = (unsigned)keys->generation;
-        wait_for_fetches(generation + 1);
-    }
+        (void)usleep(2000);
+    } while (keys->generation < 2);
     stop();
 }
 
@@ -242,6 +233,8 @@ Test(credentials, many_who_ask_at_once_share_what_comes)
     for (size_t i = 0; i < COUNT(threads); i++) {
         cr_assert(eq(int, pthread_create(&threads[i], NULL, refresh_old, &old), 0));
     }
+    (void)usleep(
+        100000); /* for them to ask; those who come later make the test weaker, not wrong */
     (void)pthread_mutex_unlock(&provider.lock);
     for (size_t i = 0; i < COUNT(threads); i++) {
         (void)pthread_join(threads[i], NULL);
