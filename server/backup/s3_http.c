@@ -36,6 +36,7 @@ struct http {
 /* One exchange, as the callbacks see it. */
 struct transfer {
     const struct http *http;
+    CURL *easy; /* borrowed */
     const struct s3_http_request *request;
     struct s3_http_reply *reply;
     size_t head_bytes;
@@ -138,18 +139,12 @@ static void read_head(CURL *easy, struct s3_http_reply *reply)
     }
 }
 
-struct receiver {
-    struct transfer *transfer;
-    CURL *easy;
-};
-
 static size_t receive_body(char *ptr, size_t size, size_t count, void *arg)
 {
-    const struct receiver *receiver = arg;
-    struct transfer *self = receiver->transfer;
+    struct transfer *self = arg;
     struct s3_http_reply *reply = self->reply;
     struct view bytes = view_of(ptr, size * count);
-    read_head(receiver->easy, reply);
+    read_head(self->easy, reply);
     if (self->request->sink != NULL && reply->code >= 200 && reply->code < 300) {
         if (!self->has_length) {
             self->failure = S3_BAD_REPLY; /* see check_ends() */
@@ -312,37 +307,47 @@ static enum s3_status check_ends(const struct transfer *self)
     return is_object && !self->has_length ? S3_BAD_REPLY : S3_OK;
 }
 
-static enum s3_status run(struct transfer *transfer, CURL *easy, char *errmsg, size_t errmsg_bytes)
+static void set_callbacks(struct transfer *self, char why[static CURL_ERROR_SIZE])
+{
+    (void)curl_easy_setopt(self->easy, CURLOPT_HEADERFUNCTION, receive_header);
+    (void)curl_easy_setopt(self->easy, CURLOPT_HEADERDATA, self);
+    (void)curl_easy_setopt(self->easy, CURLOPT_WRITEFUNCTION, receive_body);
+    (void)curl_easy_setopt(self->easy, CURLOPT_WRITEDATA, self);
+    (void)curl_easy_setopt(self->easy, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(self->easy, CURLOPT_XFERINFOFUNCTION, look_at_stop);
+    (void)curl_easy_setopt(self->easy, CURLOPT_XFERINFODATA, self);
+    (void)curl_easy_setopt(self->easy, CURLOPT_ERRORBUFFER, why);
+}
+
+static enum s3_status perform(struct transfer *self, char *errmsg, size_t errmsg_bytes)
 {
     char why[CURL_ERROR_SIZE] = "";
+    set_limits(self->http, self->easy, self->request);
+    set_safety(self->http, self->easy);
+    set_callbacks(self, why);
+    CURLcode code = curl_easy_perform(self->easy);
+    read_head(self->easy, self->reply);
+    if (self->failure != S3_OK) {
+        return self->failure;
+    }
+    if (code == CURLE_OK) {
+        return check_ends(self);
+    }
+    (void)snprintf(errmsg, errmsg_bytes, "%s", why[0] != '\0' ? why : curl_easy_strerror(code));
+    return status_of_curl(self->easy, code);
+}
+
+static enum s3_status run(struct transfer *self, char *errmsg, size_t errmsg_bytes)
+{
     struct curl_slist *headers = NULL;
-    struct receiver receiver = {.transfer = transfer, .easy = easy};
-    enum s3_status status = list_headers(transfer->request, &headers);
+    enum s3_status status = list_headers(self->request, &headers);
     if (status == S3_OK) {
-        status = set_request(easy, transfer->request, headers);
+        status = set_request(self->easy, self->request, headers);
     }
     if (status == S3_OK) {
-        set_limits(transfer->http, easy, transfer->request);
-        set_safety(transfer->http, easy);
-        (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, receive_header);
-        (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-        (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive_body);
-        (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, &receiver);
-        (void)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-        (void)curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, look_at_stop);
-        (void)curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer);
-        (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
-        CURLcode code = curl_easy_perform(easy);
-        read_head(easy, transfer->reply);
-        status = transfer->failure != S3_OK ? transfer->failure : status_of_curl(easy, code);
-        if (status == S3_OK) {
-            status = check_ends(transfer);
-        } else if (transfer->failure == S3_OK) {
-            (void)snprintf(errmsg, errmsg_bytes, "%s",
-                           why[0] != '\0' ? why : curl_easy_strerror(code));
-        }
+        status = perform(self, errmsg, errmsg_bytes);
     }
-    curl_easy_reset(easy); /* the options point to what ends here; the connection stays */
+    curl_easy_reset(self->easy); /* the options point to what ends here; the connection stays */
     curl_slist_free_all(headers);
     if (status != S3_OK && errmsg[0] == '\0') {
         (void)snprintf(errmsg, errmsg_bytes, "%s", s3_status_text(status));
@@ -354,19 +359,19 @@ static enum s3_status exchange(void *arg, const struct s3_http_request *request,
                                struct s3_http_reply *reply, char *errmsg, size_t errmsg_bytes)
 {
     struct http *self = arg;
-    struct transfer transfer = {.http = self, .request = request, .reply = reply, .failure = S3_OK};
+    /* The buffers of a handle are wiped when it goes (see set_up). */
+    CURL *easy = request->has_secrets ? curl_easy_init() : self->easy;
+    struct transfer transfer = {
+        .http = self, .easy = easy, .request = request, .reply = reply, .failure = S3_OK};
     errmsg[0] = '\0';
     start_head(reply);
-    if (!request->has_secrets) {
-        return run(&transfer, self->easy, errmsg, errmsg_bytes);
-    }
-    /* The handle's buffers are wiped when it goes (see set_up). */
-    CURL *easy = curl_easy_init();
     enum s3_status status = S3_NO_MEMORY;
     if (easy != NULL) {
-        status = run(&transfer, easy, errmsg, errmsg_bytes);
+        status = run(&transfer, errmsg, errmsg_bytes);
     }
-    curl_easy_cleanup(easy);
+    if (request->has_secrets) {
+        curl_easy_cleanup(easy);
+    }
     return status;
 }
 
