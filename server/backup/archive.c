@@ -138,11 +138,11 @@ enum s3_status archive_find_newest(struct archive *self, struct manifest *out, b
 {
     char key[SNAPSHOT_NAME_BYTES];
     char errmsg[MANIFEST_ERRMSG_BYTES];
-    struct manifest newest = {.id.through_lsn = UINT64_MAX};
+    struct manifest newest = {.id.from_lsn = UINT64_MAX};
     struct buf json = {0};
     *is_found = false;
     enum s3_status status = archive_list_manifests(self, keep_last, &newest);
-    if (status != S3_OK || newest.id.through_lsn == UINT64_MAX) {
+    if (status != S3_OK || newest.id.from_lsn == UINT64_MAX) {
         return status;
     }
     snapshot_name(key, &newest.id, SNAPSHOT_MANIFEST);

@@ -30,7 +30,7 @@ void snapshot_name(char out[static SNAPSHOT_NAME_BYTES], const struct snapshot_i
                    enum snapshot_object object)
 {
     (void)snprintf(out, SNAPSHOT_NAME_BYTES, FOLDER "%016" PRIx64 "-%08" PRIx32 "-%08" PRIx32 "%s",
-                   id->through_lsn, id->epoch, id->nonce, suffixes[object]);
+                   id->from_lsn, id->epoch, id->nonce, suffixes[object]);
 }
 
 bool snapshot_parse_name(const char *name, struct snapshot_id *id, enum snapshot_object *object)
@@ -72,12 +72,11 @@ static bool is_printable(const char *text)
 /* NULL: nothing. */
 static const char *problem_of(const struct manifest *self)
 {
-    if (self->id.through_lsn > INT64_MAX || self->next_seq > INT64_MAX ||
-        self->sessions > INT64_MAX || self->raw_bytes > INT64_MAX ||
-        self->stored_bytes > INT64_MAX) {
+    if (self->through_lsn > INT64_MAX || self->next_seq > INT64_MAX || self->sessions > INT64_MAX ||
+        self->raw_bytes > INT64_MAX || self->stored_bytes > INT64_MAX) {
         return "a number is out of range";
     }
-    if (self->from_lsn > self->id.through_lsn) {
+    if (self->id.from_lsn > self->through_lsn) {
         return "from_lsn is above through_lsn";
     }
     if (self->time_ms < 0 || self->time_ms >= time_ms_end) {
@@ -126,8 +125,8 @@ static bool fill(json_t *object, const struct manifest *self)
            set(object, "uuid", hex(self->uuid)) && set(object, "hash_seed", json_string(seed)) &&
            set(object, "epoch", number(self->id.epoch)) &&
            set(object, "object", json_string(name)) &&
-           set(object, "from_lsn", number(self->from_lsn)) &&
-           set(object, "through_lsn", number(self->id.through_lsn)) &&
+           set(object, "from_lsn", number(self->id.from_lsn)) &&
+           set(object, "through_lsn", number(self->through_lsn)) &&
            set(object, "next_seq", number(self->next_seq)) &&
            set(object, "time_ms", number((uint64_t)self->time_ms)) &&
            set(object, "sessions", number(self->sessions)) &&
@@ -202,14 +201,14 @@ static void take_seed(struct reading *self, uint64_t *out)
     }
 }
 
-/* The name says through_lsn and epoch as well, and it has to agree. */
+/* The name says from_lsn and epoch as well, and it has to agree. */
 static void take_id(struct reading *self, struct snapshot_id *out)
 {
     enum snapshot_object object = SNAPSHOT_MANIFEST;
-    uint64_t through_lsn = take_number(self, "through_lsn", INT64_MAX);
+    uint64_t from_lsn = take_number(self, "from_lsn", INT64_MAX);
     uint64_t epoch = take_number(self, "epoch", UINT32_MAX);
     if (!snapshot_parse_name(take_text(self, "object"), out, &object) || object != SNAPSHOT_ROWS ||
-        out->through_lsn != through_lsn || out->epoch != epoch) {
+        out->from_lsn != from_lsn || out->epoch != epoch) {
         self->wrong = self->wrong != NULL ? self->wrong : "object";
     }
 }
@@ -235,7 +234,7 @@ static enum status read(const json_t *object, struct manifest *out, char *errmsg
     if (reading.wrong == NULL && format != FORMAT) {
         return complain(errmsg, STATUS_UNSUPPORTED, "the manifest's format is not known", "");
     }
-    *out = (struct manifest){.from_lsn = take_number(&reading, "from_lsn", INT64_MAX),
+    *out = (struct manifest){.through_lsn = take_number(&reading, "through_lsn", INT64_MAX),
                              .next_seq = take_number(&reading, "next_seq", INT64_MAX),
                              .time_ms = (int64_t)take_number(&reading, "time_ms", INT64_MAX),
                              .sessions = take_number(&reading, "sessions", INT64_MAX),

@@ -2,7 +2,7 @@
  * The manifest of a snapshot: a small JSON object beside the object with the rows. It is written
  * last and only if its name is free, so a snapshot without a manifest does not exist.
  *
- *     snap/<through lsn, 16 hex digits>-<epoch, 8>-<nonce, 8>.rows      rows_stream.h, compressed
+ *     snap/<from lsn, 16 hex digits>-<epoch, 8>-<nonce, 8>.rows      rows_stream.h, compressed
  *     snap/…                                                 .json      the manifest
  *
  * A snapshot is taken while the store goes on: the rows have every change up to `from_lsn`, none
@@ -30,7 +30,7 @@ enum {
 
 /* What tells one snapshot from another, as its name has it. */
 struct snapshot_id {
-    uint64_t through_lsn;
+    uint64_t from_lsn; /* every change up to it is in the rows */
     uint32_t epoch;
     uint32_t nonce; /* random */
 };
@@ -50,7 +50,7 @@ struct manifest {
         version[MANIFEST_VERSION_BYTES]; /* of Satchel, printable ASCII; informs, decides nothing */
     uint8_t uuid[MANIFEST_UUID_BYTES];   /* of the store */
     uint64_t hash_seed;                  /* of its table, so that scan cursors outlive a restore */
-    uint64_t from_lsn;                   /* every change up to it is in the rows */
+    uint64_t through_lsn;                /* no change above it is in the rows */
     uint64_t next_seq;                   /* slots from there on have every change above from_lsn */
     int64_t time_ms;                     /* wall clock when the last row had been read */
     uint64_t sessions;                   /* rows */

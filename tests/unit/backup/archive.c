@@ -120,7 +120,7 @@ static bool note_key(void *arg, const char *key, const struct snapshot_id *id)
 {
     struct told *told = arg;
     (void)strcat(strcat(told->keys, key), " ");
-    told->lsns = told->lsns * 1000 + id->through_lsn;
+    told->lsns = told->lsns * 1000 + id->from_lsn;
     return ++told->count != told->enough;
 }
 
@@ -146,11 +146,11 @@ Test(archive, the_newest_manifest_is_a_hint_if_it_can_be_read)
 {
     struct archive archive = open_archive(true);
     struct manifest manifest = {
-        .id = {.through_lsn = 16, .epoch = 1, .nonce = 7}, .version = "1", .next_seq = 70};
+        .id = {.from_lsn = 16, .epoch = 1, .nonce = 7}, .version = "1", .next_seq = 70};
     struct manifest found;
     struct buf json = {0};
     bool is_found = true;
-    manifest.from_lsn = 3;
+    manifest.through_lsn = 30;
     manifest.time_ms = 1700000000000;
     manifest.parts = 1;
     manifest.raw_bytes = 100;
@@ -165,7 +165,7 @@ Test(archive, the_newest_manifest_is_a_hint_if_it_can_be_read)
     cr_assert(eq(int, archive_find_newest(&archive, &found, &is_found), S3_OK));
     cr_assert(is_found);
     cr_assert(eq(u64, found.next_seq, 70));
-    cr_assert(eq(u64, found.id.through_lsn, 16));
+    cr_assert(eq(u64, found.id.from_lsn, 16));
     bucket_add_fault("GET", FAULT_BUSY, 1, 1);
     cr_assert(eq(int, archive_find_newest(&archive, &found, &is_found), S3_BUSY));
     buf_free(&json);

@@ -9,12 +9,12 @@
 #include "unit/backup/kit.h"
 
 static const struct manifest sample = {
-    .id = {.through_lsn = 0x1234, .epoch = 7, .nonce = 0xdeadbeef},
+    .id = {.from_lsn = 0x1200, .epoch = 7, .nonce = 0xdeadbeef},
     .version = "0.1.0",
     .uuid = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd,
              0xee, 0xff},
     .hash_seed = UINT64_C(0xfedcba9876543210),
-    .from_lsn = 0x1200,
+    .through_lsn = 0x1234,
     .next_seq = 42,
     .time_ms = 1800000000000,
     .sessions = 3,
@@ -30,7 +30,7 @@ static const char text[] = "{\n"
                            "  \"uuid\": \"00112233445566778899aabbccddeeff\",\n"
                            "  \"hash_seed\": \"fedcba9876543210\",\n"
                            "  \"epoch\": 7,\n"
-                           "  \"object\": \"snap/0000000000001234-00000007-deadbeef.rows\",\n"
+                           "  \"object\": \"snap/0000000000001200-00000007-deadbeef.rows\",\n"
                            "  \"from_lsn\": 4608,\n"
                            "  \"through_lsn\": 4660,\n"
                            "  \"next_seq\": 42,\n"
@@ -56,7 +56,7 @@ Test(manifest, is_the_json_that_is_documented_and_back)
     cr_assert(eq(str, out.version, (char *)"0.1.0"));
     cr_assert(eq(int, memcmp(out.uuid, sample.uuid, sizeof out.uuid), 0));
     cr_assert(eq(int, memcmp(out.hash, sample.hash, sizeof out.hash), 0));
-    cr_assert(out.hash_seed == sample.hash_seed && out.from_lsn == sample.from_lsn);
+    cr_assert(out.hash_seed == sample.hash_seed && out.through_lsn == sample.through_lsn);
     cr_assert(out.next_seq == 42 && out.time_ms == sample.time_ms && out.sessions == 3);
     cr_assert(out.raw_bytes == 1000 && out.stored_bytes == 500 && out.parts == 1);
     buf_free(&json);
@@ -68,14 +68,14 @@ Test(manifest, the_largest_numbers_survive)
     struct manifest largest = sample, out;
     largest.id = (struct snapshot_id){INT64_MAX, UINT32_MAX, UINT32_MAX};
     largest.hash_seed = UINT64_MAX;
-    largest.from_lsn = INT64_MAX;
+    largest.through_lsn = INT64_MAX;
     largest.next_seq = INT64_MAX;
     largest.stored_bytes = INT64_MAX;
     largest.raw_bytes = INT64_MAX;
     largest.parts = MANIFEST_PARTS_MAX;
     cr_assert(eq(int, manifest_encode(&largest, &json), STATUS_OK));
     cr_assert(eq(int, manifest_decode(buf_view(&json), &out, errmsg), STATUS_OK), "%s", errmsg);
-    cr_assert(out.id.through_lsn == INT64_MAX && out.id.epoch == UINT32_MAX);
+    cr_assert(out.through_lsn == INT64_MAX && out.id.from_lsn == INT64_MAX && out.id.epoch == UINT32_MAX);
     cr_assert(out.hash_seed == UINT64_MAX && out.next_seq == INT64_MAX);
     cr_assert(out.raw_bytes == INT64_MAX && out.parts == MANIFEST_PARTS_MAX);
     largest.next_seq++;
@@ -143,8 +143,8 @@ Test(manifest, what_makes_no_sense_is_said)
         {"ff01", "ff0g", STATUS_CORRUPT, "good xxh3_128"},
         {"\"epoch\": 7", "\"epoch\": 8", STATUS_CORRUPT, "good object"},
         {"\"epoch\": 7", "\"epoch\": 4294967303", STATUS_CORRUPT, "good epoch"},
-        {"4660", "4661", STATUS_CORRUPT, "good object"},
-        {"4608", "4661", STATUS_CORRUPT, "above through_lsn"},
+        {"4608", "4609", STATUS_CORRUPT, "good object"},
+        {"4660", "4607", STATUS_CORRUPT, "above through_lsn"},
         {"4608", "-1", STATUS_CORRUPT, "good from_lsn"},
         {"4608", "9223372036854775808", STATUS_CORRUPT, "not JSON"},
         {".rows", ".json", STATUS_CORRUPT, "good object"},
@@ -185,7 +185,7 @@ Test(manifest, names_of_snapshots_sort_and_only_they_are_taken)
     struct snapshot_id out;
     enum snapshot_object object;
     snapshot_name(name, &id, SNAPSHOT_MANIFEST);
-    cr_assert(eq(str, name, (char *)"snap/0000000000001234-00000007-deadbeef.json"));
+    cr_assert(eq(str, name, (char *)"snap/0000000000001200-00000007-deadbeef.json"));
     cr_assert(snapshot_parse_name(name, &out, &object) && object == SNAPSHOT_MANIFEST);
     cr_assert(eq(int, memcmp(&out, &id, sizeof id), 0));
     snapshot_name(name, &id, SNAPSHOT_ROWS);
@@ -193,14 +193,14 @@ Test(manifest, names_of_snapshots_sort_and_only_they_are_taken)
     static const char *const others[] = {
         "",
         "snap/",
-        "snap/0000000000001234-00000007-deadbeef.tmp0",
-        "snap/0000000000001234-00000007-deadbeef.row",
-        "snap/0000000000001234-00000007-deadbeef.rows2",
+        "snap/0000000000001200-00000007-deadbeef.tmp0",
+        "snap/0000000000001200-00000007-deadbeef.row",
+        "snap/0000000000001200-00000007-deadbeef.rows2",
         "snap/0000000000001234_00000007-deadbeef.rows",
-        "snap/0000000000001234-00000007_deadbeef.rows",
+        "snap/0000000000001200-00000007_deadbeef.rows",
         "snap/000000000000123g-00000007-deadbeef.rows",
         "snap/0000000000001234-0000000g-deadbeef.rows",
-        "snap/0000000000001234-00000007-deadBeef.rows",
+        "snap/0000000000001200-00000007-deadBeef.rows",
         "Snap/0000000000001234-00000007-deadbeef.rows",
     };
     for (size_t i = 0; i < COUNT(others); i++) {
