@@ -180,7 +180,7 @@ Test(manifest, what_makes_no_sense_is_said)
 
 Test(manifest, names_of_snapshots_sort_and_only_they_are_taken)
 {
-    static const struct snapshot_id id = {0x1234, 7, 0xdeadbeef};
+    static const struct snapshot_id id = {0x1200, 7, 0xdeadbeef};
     char name[SNAPSHOT_NAME_BYTES];
     struct snapshot_id out;
     enum snapshot_object object;
