@@ -50,6 +50,7 @@ struct provider {
     unsigned fetches;
     unsigned code; /* what it answers */
     bool closed;
+    atomic_uint entered; /* requests that came, whether answered or not */
 };
 
 static enum s3_status provide(void *arg, const struct s3_http_request *request,
@@ -58,6 +59,7 @@ static enum s3_status provide(void *arg, const struct s3_http_request *request,
     struct provider *self = arg;
     char expiration[40];
     cr_assert(request->has_secrets);
+    atomic_fetch_add(&self->entered, 1);
     (void)pthread_mutex_lock(&self->lock);
     self->fetches++;
     int64_t expires_ms = clock_wall_ms(&clock_system) + self->life_ms;
@@ -189,7 +191,7 @@ Test(credentials, old_ones_serve_until_their_end_while_the_provider_fails)
 Test(credentials, after_their_end_there_are_none_until_new_ones_come)
 {
     int64_t end_ms = clock_wall_ms(&clock_system) + DEADLINE_MS;
-    start(300);
+    start(2000); /* long enough to be seen on a busy machine */
     cr_assert(eq(int, refresh(0), S3_OK));
     set_answer(&provider, 503, 0);
     while (credentials_get(credentials, keys) == S3_OK) {
@@ -228,13 +230,16 @@ Test(credentials, many_who_ask_at_once_share_what_comes)
     cr_assert(eq(int, credentials_get(credentials, keys), S3_OK));
     uint64_t old = keys->generation;
     unsigned before = fetches(&provider);
-    /* The provider is held, so that some ask while its answer is under way. */
+    /* The provider is held, so that all but the first ask while its answer is under way. */
     (void)pthread_mutex_lock(&provider.lock);
     for (size_t i = 0; i < COUNT(threads); i++) {
         cr_assert(eq(int, pthread_create(&threads[i], NULL, refresh_old, &old), 0));
+        while (atomic_load(&provider.entered) == before) {
+            (void)usleep(1000);
+        }
     }
-    (void)usleep(
-        100000); /* for them to ask; those who come later make the test weaker, not wrong */
+    /* For them to ask; those who come later make the test weaker, not wrong. */
+    (void)usleep(100000);
     (void)pthread_mutex_unlock(&provider.lock);
     for (size_t i = 0; i < COUNT(threads); i++) {
         (void)pthread_join(threads[i], NULL);

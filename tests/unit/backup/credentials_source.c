@@ -147,6 +147,20 @@ Test(credentials_source, a_good_reply_is_taken_as_it_is)
     close_provider();
 }
 
+Test(credentials_source, a_fetch_leaves_nothing_secret_behind)
+{
+    static const struct scripted good = {.code = 200, .body = GOOD};
+    char *seen = strdup(KIT_SECRET);
+    cr_assert(kit_is_in_memory(KIT_SECRET_END), "the search does not see it");
+    secret_heap_free(seen);
+    cr_assert(not(kit_is_in_memory(KIT_SECRET_END)));
+    open_provider(relative);
+    cr_assert(eq(int, fetch(&good), S3_OK));
+    cr_assert(eq(str, keys->secret, KIT_SECRET));
+    cr_assert(not(kit_is_in_memory(KIT_SECRET_END)));
+    close_provider();
+}
+
 Test(credentials_source, without_token_and_expiration_keys_are_permanent)
 {
     static const struct scripted reply = {

@@ -55,11 +55,16 @@ void script_free(struct script *script);
 char *asked_header(const struct asked *asked, const char *name);
 
 /** A secret that no message may hold, and the environment that has it: two names and values. */
-#define KIT_SECRET "s3cr3t-s3cr3t-s3cr3t"
+#define KIT_SECRET "s3cr3t-begin-0123456789-" KIT_SECRET_END
+#define KIT_SECRET_END "s3cr3t-end-9876543210-!!" /* which free() does not happen to overwrite */
 
 /** getenv() of the tests; `kit_environment` is pairs of name and value, and a NULL. */
 extern const char *const *kit_environment;
 char *kit_getenv(const char *name);
+
+/** Is the text somewhere in memory that can be written and that a core dump would hold? (A constant
+ *  is not.) */
+bool kit_is_in_memory(const char *text);
 
 /* The client with a script before it. */
 struct kit {

@@ -338,14 +338,16 @@ Test(s3_http, a_proxy_is_not_asked_about_this_machine)
     close_all();
 }
 
-Test(s3_http, replies_with_secrets_get_a_connection_of_their_own)
+Test(s3_http, replies_with_secrets_come_by_a_connection_that_leaves_nothing_behind)
 {
-    static const struct peer_reply replies[] = {{.bytes = OK_WITH("s", "1")},
-                                                {.bytes = OK_WITH("s", "1")}};
+    static const struct peer_reply replies[] = {{.bytes = OK_WITH(KIT_SECRET, "48")},
+                                                {.bytes = OK_WITH(KIT_SECRET, "48")}};
     open_with(replies, COUNT(replies), NULL, NULL);
     for (size_t i = 0; i < 2; i++) {
         cr_assert(eq(int, exchange((struct s3_http_request){.has_secrets = true}), S3_OK));
-        expect_body("s");
+        expect_body(KIT_SECRET);
+        explicit_bzero(reply.body.ptr, reply.body.cap);
+        cr_assert(not(kit_is_in_memory(KIT_SECRET_END)));
     }
     s3_transport_close(&transport);
     peer_stop(&peer);
