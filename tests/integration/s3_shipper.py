@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from faulty_proxy import FaultyProxy  # noqa: E402
 from processes import Program, die_with_parent, wait_until  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
-from s3_faults import (Answer, CutReply, CutRequest, Delay, FlipBit, LoseReply,  # noqa: E402
+from s3_faults import (Answer, CutReply, CutRequest, Delay, FlipBit, Hang, LoseReply,  # noqa: E402
                        LoseRequest, Truncate, internal_error, slow_down)
 from swift import Swift  # noqa: E402
 
@@ -276,12 +276,17 @@ class WithoutConditions(ShipperTest):
         self.demand_whole(writer.finish(), 1)
 
     def test_who_comes_second_is_noticed_all_the_same(self):
-        first = self.writer(1, S3_SINGLE_WRITER="1")
+        """Unless it comes between the look and the write: that is what is missing here."""
+        proxy = self.enterContext(FaultyProxy(self.server.endpoint))
+        first = self.writer(1, endpoint=proxy.endpoint, S3_SINGLE_WRITER="1")
         first.wait_slots(2)
-        first.pause()
+        hang = Hang()
+        proxy.forget()
+        proxy.add(hang, method="HEAD")
+        wait_until(lambda: proxy.requests(method="HEAD"), "the first one looks")
         second = self.writer(2, S3_SINGLE_WRITER="1")
         second.wait_slots(2)
-        first.resume()
+        proxy.remove(hang)
         self.assertEqual(first.wait(), FENCED, first.log())
         self.demand_whole(second.finish(), 2)
 
