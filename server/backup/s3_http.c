@@ -8,10 +8,13 @@
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backup/endpoint.h"
@@ -256,6 +259,36 @@ static enum s3_status set_request(CURL *easy, const struct s3_http_request *requ
     return code == CURLE_OK ? S3_OK : S3_NO_MEMORY;
 }
 
+/* ---- Signals -------------------------------------------------------------------------------- */
+
+/* OpenSSL writes to sockets without MSG_NOSIGNAL, and with CURLOPT_NOSIGNAL libcurl leaves SIGPIPE
+ * to us. It comes to the thread that writes, so that thread holds it back and takes it away. */
+struct pipe_guard {
+    sigset_t before;
+    bool was_pending; /* somebody else's, which stays */
+};
+
+static void pipe_guard_begin(struct pipe_guard *self)
+{
+    sigset_t set;
+    (void)sigpending(&set);
+    self->was_pending = sigismember(&set, SIGPIPE) == 1;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &set, &self->before);
+}
+
+static void pipe_guard_end(const struct pipe_guard *self)
+{
+    static const struct timespec at_once = {0};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGPIPE);
+    while (!self->was_pending && sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR) {
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &self->before, NULL);
+}
+
 /* ---- The exchange --------------------------------------------------------------------------- */
 
 static bool is_connected(CURL *easy)
@@ -359,6 +392,8 @@ static enum s3_status exchange(void *arg, const struct s3_http_request *request,
                                struct s3_http_reply *reply, char *errmsg, size_t errmsg_bytes)
 {
     struct http *self = arg;
+    struct pipe_guard guard;
+    pipe_guard_begin(&guard);
     /* The buffers of a handle are wiped when it goes (see set_up). */
     CURL *easy = request->has_secrets ? curl_easy_init() : self->easy;
     struct transfer transfer = {
@@ -372,6 +407,7 @@ static enum s3_status exchange(void *arg, const struct s3_http_request *request,
     if (request->has_secrets) {
         curl_easy_cleanup(easy);
     }
+    pipe_guard_end(&guard);
     return status;
 }
 
@@ -390,7 +426,10 @@ static void set_up(void)
 static void http_close(void *arg)
 {
     struct http *self = arg;
-    curl_easy_cleanup(self->easy);
+    struct pipe_guard guard;
+    pipe_guard_begin(&guard);
+    curl_easy_cleanup(self->easy); /* says good-bye to the peer */
+    pipe_guard_end(&guard);
     free(self->ca_file);
     free(self);
 }

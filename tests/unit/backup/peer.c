@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -86,6 +87,10 @@ static void *serve(void *arg)
 {
     struct peer *self = arg;
     int fd;
+    sigset_t pipe; /* OpenSSL writes to clients that have gone */
+    (void)sigemptyset(&pipe);
+    (void)sigaddset(&pipe, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe, NULL);
     while ((fd = accept(self->listener, NULL, NULL)) >= 0) {
         struct connection connection = {.fd = fd};
         bool is_open = true;

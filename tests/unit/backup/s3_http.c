@@ -417,6 +417,23 @@ Test(s3_http, only_a_certificate_that_is_trusted_and_of_that_name_will_do)
     }
 }
 
+Test(s3_http, a_peer_that_goes_while_we_write_has_cut_the_exchange)
+{
+    static const struct peer_reply replies[] = {{.closes = true, .half = true}};
+    static uint8_t body[8 * 1024 * 1024];
+    char pem_path[] = "/tmp/satchel-ca-XXXXXX";
+    SSL_CTX *tls = new_tls("IP:127.0.0.1", pem_path);
+    open_with(replies, COUNT(replies), tls, pem_path);
+    cr_assert(eq(int,
+                 exchange((struct s3_http_request){
+                     .method = "PUT", .has_body = true, .body = view_of(body, sizeof body)}),
+                 S3_CUT),
+              "%s", errmsg);
+    (void)unlink(pem_path);
+    close_all();
+    SSL_CTX_free(tls);
+}
+
 Test(s3_http, a_ca_file_that_is_not_there_is_said_at_once)
 {
     const struct s3_http_options options = {.ca_file = "/nonexistent/ca.pem"};
