@@ -17,6 +17,10 @@
 enum status data_file_locate(const char *dir, const char *journal_dir, char **out, char *errmsg,
                              size_t errmsg_bytes) MUST_CHECK;
 
+/** Whether there is a data file that was begun and never finished, and no whole one. False also
+ * when the directory cannot be listed. */
+bool data_file_is_begun(const char *dir);
+
 /** "dir/data-<epoch>.mdb", or with ".new" behind it; the caller frees it. NULL: out of memory. */
 char *data_file_path(const char *dir, uint64_t epoch, bool is_whole);
 

@@ -207,20 +207,43 @@ static void import_free(struct store_import *self)
     free(self);
 }
 
-/* There must be no store, and nothing that could be one. */
-static enum status require_empty(const struct store_import *self, char *errmsg, size_t errmsg_bytes)
+enum status store_import_check(const char *data_dir, char *errmsg, size_t errmsg_bytes)
 {
+    char *journal_dir = NULL;
     char *path = NULL;
-    enum status status = data_file_locate(self->options.data_dir, self->journal_dir, &path, errmsg,
-                                          errmsg_bytes);
+    if (access(data_dir, F_OK) != 0 && errno == ENOENT) {
+        return STATUS_OK;
+    }
+    if (asprintf(&journal_dir, "%s/journal", data_dir) < 0) {
+        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+        return STATUS_NO_MEMORY;
+    }
+    enum status status = dir_make(journal_dir, errmsg, errmsg_bytes);
     if (status == STATUS_OK) {
-        (void)snprintf(errmsg, errmsg_bytes, "there is a store in %s: %s", self->options.data_dir,
-                       path);
+        status = data_file_locate(data_dir, journal_dir, &path, errmsg, errmsg_bytes);
+        if (status == STATUS_OK) {
+            (void)snprintf(errmsg, errmsg_bytes, "there is a store in %s: %s", data_dir, path);
+            status = STATUS_EXISTS;
+        } else if (status == STATUS_NOT_FOUND) {
+            status = STATUS_OK;
+        } else if (status == STATUS_CORRUPT) { /* a journal alone */
+            status = data_file_is_begun(data_dir) ? STATUS_OK : STATUS_EXISTS;
+        }
     }
     free(path);
-    return status == STATUS_NOT_FOUND                        ? STATUS_OK
-           : status == STATUS_OK || status == STATUS_CORRUPT ? STATUS_EXISTS
-                                                             : status;
+    free(journal_dir);
+    return status;
+}
+
+/* There must be no store, and what an import left goes. */
+static enum status require_empty(const struct store_import *self, char *errmsg, size_t errmsg_bytes)
+{
+    enum status status = store_import_check(self->options.data_dir, errmsg, errmsg_bytes);
+    if (status == STATUS_OK && data_file_is_begun(self->options.data_dir)) {
+        status = store_import_clear(self->options.data_dir, self->options.file, errmsg,
+                                    errmsg_bytes);
+    }
+    return status;
 }
 
 static enum status open_all(struct store_import *self, char *errmsg, size_t errmsg_bytes)

@@ -30,13 +30,17 @@ struct store_import_options {
 };
 
 /**
- * Begins. EXISTS: there is a store in the directory, or what an import that was cut short left;
+ * Begins, in the place of an import that was cut short. EXISTS: there is a store in the directory;
  * IO, NO_SPACE, NO_MEMORY, LOCKED. `errmsg` holds a line. The caller owns `*out` until one of the
  * functions that end it. One thread.
  */
 enum status store_import_begin(const struct store_import_options *options,
                                struct store_import **out, char *errmsg,
                                size_t errmsg_bytes) MUST_CHECK;
+
+/** Whether an import may begin there: OK; EXISTS: there is a store, or a journal that was one's;
+ *  IO. `errmsg` holds a line. What an import left that was cut short does not count. */
+enum status store_import_check(const char *data_dir, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
 /** Adds a session by its image (image.h); each one once. INVALID, UNSUPPORTED: not an image. */
 enum status store_import_session(struct store_import *self, struct view image) MUST_CHECK;
