@@ -16,7 +16,6 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "session/session.h"
 #include "store/image.h"
 
 enum {

@@ -75,7 +75,8 @@ Test(manifest, the_largest_numbers_survive)
     largest.parts = MANIFEST_PARTS_MAX;
     cr_assert(eq(int, manifest_encode(&largest, &json), STATUS_OK));
     cr_assert(eq(int, manifest_decode(buf_view(&json), &out, errmsg), STATUS_OK), "%s", errmsg);
-    cr_assert(out.through_lsn == INT64_MAX && out.id.from_lsn == INT64_MAX && out.id.epoch == UINT32_MAX);
+    cr_assert(out.through_lsn == INT64_MAX && out.id.from_lsn == INT64_MAX &&
+              out.id.epoch == UINT32_MAX);
     cr_assert(out.hash_seed == UINT64_MAX && out.next_seq == INT64_MAX);
     cr_assert(out.raw_bytes == INT64_MAX && out.parts == MANIFEST_PARTS_MAX);
     largest.next_seq++;
