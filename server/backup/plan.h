@@ -4,17 +4,19 @@
  * The slots of an archive are one line, but the history they tell is a tree: a process that starts
  * from an earlier state (its base lsn) abandons what others wrote behind that.
  *
- *     slot     0    1    2    3    4    5    6          process A   slots 0-2   changes 1-100
- *              A    A    A    B    B    C    C          process B   slots 3-4   base 60, changes
- * 200-220 process C   slots 5-6   base 210, changes 300-… 1 ─── 60 ─── 100 └─ 200 ─ 210 ─ 220 the
- * state at 300 consists of └─ 300 ─ …                       1-60, 200-210 and 300
+ *     slot   0  1  2  3  4  5  6
+ *            A  A  A  B  B  C  C         process A   changes 1-100
+ *                                        process B   base 60, changes 200-220
+ *     1 ── 60 ── 100                     process C   base 210, changes 300-…
+ *           └─ 200 ─ 210 ─ 220
+ *                     └─ 300 ─ …         the state at 300 is made of 1-60, 200-210 and 300
  *
  * The walk goes along the line from a snapshot's next_seq and stops at the target:
  *
  *   latest   behind the last slot
- *   lsn N    behind the last change up to N, before anything later happened: the state the store
- * had when N was the newest change, also where N was abandoned later. An N above everything in the
- * archive is the latest state time T   before the first batch, or fence, that is later than T
+ *   lsn N    behind the last change up to N: the state that the store had when N was the newest
+ *            change, also where N was abandoned later. An N above everything is the latest state
+ *   time T   before the first batch, or fence, that is later than T
  *
  * or earlier: where a slot is missing or damaged, or changes are, or where slots do not belong
  * together. What a process on the walk abandoned is void: it counts for the order, not for the
@@ -24,13 +26,19 @@
  * A snapshot is usable when
  *   1. it is not later than the target: through_lsn <= N, or time_ms <= T;
  *   2. nothing it may hold is void: no process after its own, before the target, has abandoned
- * changes up to its through_lsn;
- *   3. it is not beside the target: changes up to N that it lacks do not lie before its slots;
+ *      changes up to its through_lsn;
+ *   3. it is not beside the target: no changes that the target has and it lacks lie before its
+ *      slots;
  *   4. the walk reaches its through_lsn, from where on it is a state the store has had.
  *
- * Everything here works on the slots' headers. Changes can be missing inside a slot, and a time
- * lies somewhere in one; so the replay has the last word (replay.h), and when it says that the
- * state is not reached, the plan is asked for the next older snapshot.
+ * Everything here works on the slots' headers. Changes can be missing inside a slot, and a time or
+ * lsn lies somewhere in one; so the replay has the last word (replay.h), and when it says that the
+ * state is not a whole one, the plan is asked for the next older snapshot.
+ *
+ * What the archive does not tell cannot be planned with. A process that never shipped what it had
+ * last, and whose successor began at an earlier state, leaves no trace of it; and of a process
+ * whose first slot comes late, what it had before counts from its first change that is in the
+ * archive.
  *
  * Pure; any thread.
  */

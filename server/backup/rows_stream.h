@@ -1,9 +1,12 @@
 /*
  * The rows of a snapshot as one stream, before it is compressed.
  *
- *     header, 40 bytes:   | "SATCHSNP" | format u32 = 1 | reserved u32 = 0 | store uuid 16 | hash
- * seed u64 | row:                | length u32, more than 0 | image (store/image.h), `length` bytes
- * | end, 12 bytes:      | 0 u32 | number of rows u64 |
+ *     header, 40 bytes:
+ *         | "SATCHSNP" | format u32 = 1 | reserved u32 = 0 | store uuid 16 | hash seed u64 |
+ *     row:
+ *         | length u32, more than 0 | image (store/image.h), `length` bytes |
+ *     end, 12 bytes:
+ *         | 0 u32 | number of rows u64 |
  *
  * No row twice is the writer's affair; their order means nothing. The stream has no checksum of its
  * own: the manifest has one of what is stored.

@@ -5,28 +5,31 @@
  *     header, 136 bytes
  *       0  "SATCHLOG" | format u32 = 1 | flags u32
  *      16  store uuid 16
- *      32  nonce 16               random, of the process that wrote it
- *      48  epoch u64              of that process
+ *      32  nonce 16        random, of the process that wrote it
+ *      48  epoch u64       of that process
  *      56  seq u64
- *      64  base lsn u64           the last change that its store and the archive had in common when
- *                                 that process took over: the same in every slot of the process
- *      72  first lsn u64, last lsn u64      of the changes here; both the base lsn if there are
- * none 88  from ms u64, to ms u64           the earliest and the latest time here 104  batches u32
- * | raw bytes u32      of the batches before compression 112  prev 16                XXH3-128 of
- * the whole slot before; zeros in slot 0 128  XXH3-64 of the 128 bytes before payload one zstd
- * frame: batches trailer, 16 bytes           XXH3-128 of everything before it
+ *      64  base lsn u64    the last change that its store and the archive had in common when that
+ *                          process took over: the same in every slot of the process
+ *      72  first lsn u64   of the changes here; the base lsn if there are none
+ *      80  last lsn u64    likewise
+ *      88  from ms u64     the earliest time here
+ *      96  to ms u64       the latest
+ *     104  batches u32
+ *     108  raw bytes u32   of the batches before compression
+ *     112  prev 16         XXH3-128 of the whole slot before; zeros in slot 0
+ *     128  XXH3-64 of the 128 bytes before
+ *     payload              one zstd frame: batches
+ *     trailer, 16 bytes    XXH3-128 of everything before it
  *
  *     batch: | follows lsn u64 | first lsn u64 | time ms u64 | count u32 | bytes u32 | records |
  *
  * The records of a batch are those of the journal (store/record.h): the n-th has the lsn `first lsn
- * + n`. `follows lsn` is the last change of this store before the batch: first lsn - 1, or where a
- * process begins, and its lsns jump, its base lsn. A batch that follows something else than the
- * batch before it tells that changes are missing.
+ * + n`. `follows lsn` is the last change of this store before the batch: first lsn - 1, or, where a
+ * process began and its lsns jump, the last one that its store had recovered. A batch that follows
+ * something else than the batch before it tells that changes are missing.
  *
  * Every process begins with a slot that is a FENCE: whatever others wrote behind its base lsn is
  * abandoned from there on. A fence counts as something that happened at `from ms`.
- *
- * lsns only grow along the archive, abandoned ones included.
  *
  * Numbers are little-endian, hashes canonical (base/hash128.h). Pure; a slot or a writer belongs to
  * one thread at a time.
