@@ -22,7 +22,7 @@ static void expect_same_again(const struct manifest *manifest)
 static void expect_names(struct view input)
 {
     char name[128];
-    char made[SNAPSHOT_NAME_BYTES > SLOT_NAME_BYTES ? SNAPSHOT_NAME_BYTES : SLOT_NAME_BYTES];
+    char made[SNAPSHOT_NAME_BYTES + SLOT_NAME_BYTES]; /* of either */
     struct snapshot_id id;
     enum snapshot_object object;
     uint64_t seq;
