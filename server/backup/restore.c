@@ -293,7 +293,7 @@ static enum status try_all(struct restore *self)
         if (!self->plan.is_found) {
             return report->passed_over != 0
                        ? say(self, STATUS_CORRUPT, "no snapshot is left", report->passed_text)
-                       : say(self, STATUS_NOT_FOUND, "nothing to restore", self->plan.text);
+                       : say(self, STATUS_CORRUPT, "no snapshot is usable", self->plan.text);
         }
         status = attempt(self);
         if (status != STATUS_CORRUPT) {

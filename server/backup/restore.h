@@ -50,7 +50,7 @@ struct restore_report {
 };
 
 /**
- * Restores. OK: `*out` tells what. NOT_FOUND: the archive has no state to offer for the target;
+ * Restores. OK: `*out` tells what. NOT_FOUND: the archive is empty, or begins after the target;
  * EXISTS: there is a store in the directory, and it is not to be cleared; LOCKED: a process uses
  * it; CORRUPT: everything that would serve is damaged; IO, NO_SPACE, NO_MEMORY, AGAIN: the client
  * was stopped. `out->text` then has a line, and the directory is empty, or as it was. Blocks.

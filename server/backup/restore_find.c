@@ -174,30 +174,67 @@ static bool is_too_late(const struct manifest *manifest, const struct target *ta
            (target->kind == TARGET_TIME && manifest->time_ms > target->time_ms);
 }
 
+static bool note_any(void *arg, const char *key, const struct s3_object *object)
+{
+    bool *any = arg;
+    (void)key;
+    (void)object;
+    *any = true;
+    return false;
+}
+
+/* Nothing can be restored. Only an archive that has nothing at all says that there never was a
+ * store; everything else is damage. */
+static enum status find_nothing(const struct findings *self, const struct archive *archive,
+                                char *text, size_t text_bytes)
+{
+    bool has_log = false;
+    const struct s3_list_options options = {.prefix = "log/", .page_keys = 1};
+    if (self->manifest_count != 0) {
+        (void)snprintf(text, text_bytes, "every snapshot is later than that");
+        return STATUS_NOT_FOUND;
+    }
+    if (self->damaged != 0) {
+        (void)snprintf(text, text_bytes, "every manifest is damaged");
+        return STATUS_CORRUPT;
+    }
+    if (s3_list(archive->s3, &options, note_any, &has_log) != S3_OK) {
+        return storage_failed(archive, "list the log", text, text_bytes);
+    }
+    (void)snprintf(text, text_bytes,
+                   has_log ? "there is a log but no snapshot" : "the archive is empty");
+    return has_log ? STATUS_CORRUPT : STATUS_NOT_FOUND;
+}
+
+/* Older snapshots serve when newer ones are damaged, so the log is read from the oldest that might.
+ * False: there is none. */
+static bool find_first_seq(const struct findings *self, const struct target *target, uint64_t *out)
+{
+    bool is_found = false;
+    for (size_t i = 0; self->manifests != NULL && i < self->manifest_count; i++) {
+        const struct manifest *manifest = &self->manifests[i];
+        if (!is_too_late(manifest, target) && (!is_found || manifest->next_seq < *out)) {
+            *out = manifest->next_seq;
+            is_found = true;
+        }
+    }
+    return is_found;
+}
+
 enum status findings_collect(struct findings *self, struct archive *archive,
                              const struct target *target, char *text, size_t text_bytes)
 {
     *self = (struct findings){0};
     struct walk walk = {.found = self};
+    uint64_t from_seq = 0;
     enum status status = read_manifests(&walk, archive, text, text_bytes);
     free(walk.keys);
-    /* Older snapshots serve when newer ones are damaged, so the log is read from the oldest that
-     * might. */
-    uint64_t from_seq = UINT64_MAX;
-    for (size_t i = 0; i < self->manifest_count; i++) {
-        const struct manifest *manifest = &self->manifests[i];
-        if (!is_too_late(manifest, target) && manifest->next_seq < from_seq) {
-            from_seq = manifest->next_seq;
-        }
+    if (status != STATUS_OK) {
+        return status;
     }
-    if (status == STATUS_OK && from_seq == UINT64_MAX) {
-        (void)snprintf(text, text_bytes, "%s",
-                       self->manifest_count != 0 ? "every snapshot is later than that"
-                       : self->damaged != 0      ? "every manifest is damaged"
-                                                 : "there is no snapshot");
-        return STATUS_NOT_FOUND;
-    }
-    return status == STATUS_OK ? read_slots(&walk, archive, from_seq, text, text_bytes) : status;
+    return find_first_seq(self, target, &from_seq)
+               ? read_slots(&walk, archive, from_seq, text, text_bytes)
+               : find_nothing(self, archive, text, text_bytes);
 }
 
 void findings_free(struct findings *self)

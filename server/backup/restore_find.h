@@ -22,8 +22,9 @@ struct findings {
 };
 
 /**
- * Collects. NOT_FOUND: there is not one good snapshot that is not later than the target; IO,
- * NO_MEMORY, AGAIN: the client was stopped. `text` then has a line. The result is to be freed in
+ * Collects. NOT_FOUND: the archive is empty, or all its snapshots are later than the target;
+ * CORRUPT: there is something, but not one good snapshot; IO, NO_MEMORY, AGAIN: the client was
+ * stopped. `text` then has a line. The result is to be freed in
  * any case.
  */
 enum status findings_collect(struct findings *self, struct archive *archive,

@@ -204,6 +204,30 @@ class Backup(unittest.TestCase):
             store.start()
             self.expect(store, {b"a": b"1", b"b": b"2"})
 
+    def test_what_cannot_be_restored_is_not_replaced_by_an_empty_store(self):
+        with self.store() as store:
+            self.put(store, {b"a": b"1"})
+            self.wait_snapshots(store, 1)
+            self.wait_shipped(store)
+            self.lose(store)
+            client = SERVER.client()
+            for key in self.keys("snap/"):
+                client.put(BUCKET, key, b"not what it was")
+            store.launch(store.command())
+            self.assertEqual(store.wait(), 1)
+            self.assertIn("cannot restore: every manifest is damaged", store.log())
+            for key in self.keys("snap/"):
+                client.delete(BUCKET, key)
+            store.launch(store.command())
+            self.assertEqual(store.wait(), 1)
+            self.assertIn("cannot restore: there is a log but no snapshot", store.log())
+            self.assertEqual(sorted(os.listdir(store.data)), ["journal", "lease"])
+            self.assertEqual(os.listdir(os.path.join(store.data, "journal")), [])
+            store.options = (*store.options[:-1], "never")  # the operator's decision: a new archive
+            store.options = tuple(f"{word}-new" if word.startswith("s3://") else word
+                                  for word in store.options)
+            store.start()
+
     def test_a_store_that_is_there_is_never_touched(self):
         with self.store() as store:
             self.put(store, {b"a": b"1"})
