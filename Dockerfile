@@ -12,18 +12,22 @@ FROM debian:bookworm-slim AS build
 WORKDIR /src
 # The packages first and alone: this layer stays while only sources change.
 COPY dev ./
-RUN ./dev install build
+RUN ./dev install build \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates
 COPY . .
 ARG SOURCE_DATE_EPOCH
 RUN ./dev build
-RUN deploy/image/closure /image/store build/bin/satcheld build/bin/satchel build/bin/satchel-store \
+# The authorities that libcurl trusts when the store speaks to S3.
+RUN install -D -m 644 -t /image/store/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt \
+    && deploy/image/closure /image/store build/bin/satcheld build/bin/satchel build/bin/satchel-store \
     && deploy/image/closure /image/cart build/bin/cart
 
 FROM debian:bookworm-slim AS debug
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        curl gdb libevent-core-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 libjansson4 \
-        liblmdb0 libxxhash0 lmdb-utils procps strace \
+        ca-certificates curl gdb libcurl4 libevent-core-2.1-7 libevent-extra-2.1-7 \
+        libevent-pthreads-2.1-7 libexpat1 libjansson4 liblmdb0 libssl3 libxxhash0 libzstd1 \
+        lmdb-utils procps strace \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 satchel \
     && useradd --uid 10001 --gid 10001 --home-dir / --no-create-home satchel \

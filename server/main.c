@@ -1,8 +1,8 @@
 /*
  * satcheld: puts the modules together, in order, and takes them apart in reverse.
  *
- *     events ─▶ serve ─▶ ops ─▶ lease ─┬─ ours ──────────────────────▶ store ─▶ net ─▶ serving
- *                                      └─ another's: standby until it is free ─▲
+ *     events ─▶ serve ─▶ ops ─▶ lease ─┬─ ours ─────────────▶ (restore) ─▶ store ─▶ net ─▶ serving
+ *                                      └─ another's: standby ─▲                          (backup)
  *
  * Exit codes: 0 stopped as asked · 1 could not start · 2 unusable options · 3 the storage failed
  * while serving (nothing is acknowledged after that) · 4 stopping took too long, or was cut short
@@ -19,73 +19,19 @@
 
 #include "base/dir.h"
 #include "base/log.h"
-#include "lifecycle/lease.h"
-#include "ops/ops.h"
-#include "serve.h"
+#include "restorer.h"
+#include "settings.h"
 #include "storage_death.h"
-#include "store/options.h"
 
-enum { EXIT_USAGE = 2, EXIT_FORCED = 4 }; /* and EXIT_START, EXIT_STORAGE */
+enum { EXIT_FORCED = 4 }; /* and EXIT_START, EXIT_USAGE, EXIT_STORAGE */
 
 enum {
     DRAIN_MS_MAX = 4000,   /* for replies that wait for the storage */
+    SHIP_MS_MAX = 3000,    /* for the last changes to be shipped */
     LARGE_BYTES = 1 << 20, /* a block of its own */
     STOP_S_MAX = 10,       /* from the first signal to the end of the process */
     SWEEP_MS = 100,
     LOCK_WAIT_MS = 10000, /* for the other locks of an owner whose lease is free */
-};
-
-struct watch_options {
-    uint64_t slow_ms;     /* storage that does not answer for so long makes /readyz red */
-    uint64_t deadline_ms; /* … and for so long ends the process */
-};
-
-static const struct option_desc watch_option_descs[] = {
-    {.name = "storage-slow",
-     .type = OPTION_TIME_MS,
-     .standard = "10s",
-     .unit = "TIME",
-     .help = "A write to the storage that takes longer makes /readyz answer 503.",
-     .least = 100,
-     .offset = offsetof(struct watch_options, slow_ms)},
-    {.name = "storage-deadline",
-     .type = OPTION_TIME_MS,
-     .standard = "2m",
-     .unit = "TIME",
-     .help = "A write to the storage that takes longer ends the process with exit code 3; what was "
-             "acknowledged is on the storage already.",
-     .least = 1000,
-     .offset = offsetof(struct watch_options, deadline_ms)},
-};
-
-struct log_options {
-    unsigned level;  /* enum log_level */
-    unsigned format; /* enum log_format */
-};
-
-static const struct option_desc log_option_descs[] = {
-    {.name = "log-level",
-     .type = OPTION_CHOICE,
-     .standard = "info",
-     .unit = "debug|info|warn|error",
-     .help = "Least important lines that are written to standard error.",
-     .offset = offsetof(struct log_options, level)},
-    {.name = "log-format",
-     .type = OPTION_CHOICE,
-     .standard = "text",
-     .unit = "text|json",
-     .help = "How they are written.",
-     .offset = offsetof(struct log_options, format)},
-};
-
-struct settings {
-    struct net_options net;
-    struct lease_options lease;
-    struct store_options store;
-    struct serve_options serve;
-    struct ops_options ops;
-    struct watch_options watch;
-    struct log_options log;
 };
 
 struct server {
@@ -93,14 +39,18 @@ struct server {
     struct metric_registry registry;
     struct event_base *base; /* owned, as all below */
     struct event *owned;     /* the lease's thread writes owned_fd */
+    struct event *restored;  /* the restorer's thread writes restored_fd */
     struct event *ready;     /* the store's keeper writes ready_fd */
     struct event *sweep;
     struct event *drained;
-    struct event *signals[3];
+    struct event *signals[4];
     int owned_fd;
+    int restored_fd;
     int ready_fd;
     struct lease *lease;
-    struct store *store; /* NULL: not the owner, or not yet */
+    struct restorer *restorer; /* NULL: nothing is being restored */
+    struct backup *backup;     /* NULL: there are no backups */
+    struct store *store;       /* NULL: not the owner, or not yet */
     struct serve *serve;
     struct net *net;
     struct ops *ops;
@@ -119,6 +69,19 @@ static void on_lease_acquired(void *arg)
 }
 
 static void on_lease_lost(void *arg, const char *why)
+{
+    (void)arg;
+    storage_death(why);
+}
+
+static void on_restore_done(void *arg)
+{
+    const struct server *self = arg;
+    uint64_t one = 1;
+    (void)!write(self->restored_fd, &one, sizeof one);
+}
+
+static void on_backup_ended(void *arg, const char *why)
 {
     (void)arg;
     storage_death(why);
@@ -146,6 +109,12 @@ static void on_store_failed(void *arg, const char *why)
     storage_death(why);
 }
 
+static void on_store_changes(void *arg, const struct store_changes *changes)
+{
+    const struct server *self = arg;
+    backup_changes(self->backup, changes);
+}
+
 static void on_store_loaded(void *arg, void *waiter)
 {
     (void)arg;
@@ -154,15 +123,24 @@ static void on_store_loaded(void *arg, void *waiter)
 
 /* ---- The main loop -------------------------------------------------------------------------- */
 
+static void check_start(struct server *self, enum status status, const char *errmsg);
+
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
-    const struct server *self = arg;
+    struct server *self = arg;
     uint64_t count = 0;
     (void)!read((int)fd, &count, sizeof count);
     double seconds = (double)(clock_mono_ns(&clock_system) - self->start_ns) / 1e9;
     log_info("serving", "sessions=%" PRIu64 " seconds=%.3f", store_session_count(self->store),
              seconds);
+    char errmsg[200];
+    enum status status = backup_start(self->backup, self->store, errmsg, sizeof errmsg);
+    if (status == STATUS_OK && self->backup != NULL) {
+        (void)snprintf(errmsg, sizeof errmsg, "too many metrics");
+        status = backup_register_metrics(self->backup, &self->registry);
+    }
+    check_start(self, status, errmsg);
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -225,6 +203,7 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
     if (self->net != NULL) {
         net_stop_accepting(self->net);
     }
+    restorer_cancel(self->restorer);
     serve_drain(self->serve);
     const struct timeval soon = {.tv_usec = 10000};
     (void)event_add(self->drained, &soon);
@@ -240,11 +219,33 @@ static void on_checkpoint_wanted(evutil_socket_t signal_number, short what, void
     }
 }
 
+static void on_snapshot_wanted(evutil_socket_t signal_number, short what, void *arg)
+{
+    (void)signal_number;
+    (void)what;
+    const struct server *self = arg;
+    backup_want_snapshot(self->backup);
+}
+
+static enum status describe_backup(void *arg, struct buf *out, bool *is_well)
+{
+    const struct server *self = arg;
+    if (self->backup == NULL) {
+        *is_well = true;
+        return buf_append(out, view_str("{\"state\": \"off\"}\n"));
+    }
+    return backup_describe(self->backup, out, is_well);
+}
+
 static bool is_ready(void *arg, char *why, size_t why_bytes)
 {
     const struct server *self = arg;
     if (self->drain_start_ns != 0) {
         (void)snprintf(why, why_bytes, "stopping");
+        return false;
+    }
+    if (self->restorer != NULL) {
+        restorer_describe(self->restorer, why, why_bytes);
         return false;
     }
     if (self->store == NULL) {
@@ -283,15 +284,19 @@ static void say_why(const char *errmsg)
 /* ---- Composition ---------------------------------------------------------------------------- */
 
 static void on_owned(evutil_socket_t fd, short what, void *arg);
+static void on_restored(evutil_socket_t fd, short what, void *arg);
 
 static enum status start_events(struct server *self)
 {
     self->owned_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->restored_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->base = event_base_new();
-    if (self->owned_fd < 0 || self->ready_fd < 0 || self->base == NULL) {
+    if (self->owned_fd < 0 || self->restored_fd < 0 || self->ready_fd < 0 || self->base == NULL) {
         return STATUS_NO_MEMORY;
     }
+    self->restored = event_new(self->base, self->restored_fd, EV_READ | EV_PERSIST, on_restored,
+                               self);
     self->owned = event_new(self->base, self->owned_fd, EV_READ | EV_PERSIST, on_owned, self);
     self->ready = event_new(self->base, self->ready_fd, EV_READ | EV_PERSIST, on_ready, self);
     self->sweep = event_new(self->base, -1, EV_PERSIST, on_sweep, self);
@@ -299,13 +304,15 @@ static enum status start_events(struct server *self)
     self->signals[0] = evsignal_new(self->base, SIGTERM, on_stop, self);
     self->signals[1] = evsignal_new(self->base, SIGINT, on_stop, self);
     self->signals[2] = evsignal_new(self->base, SIGUSR1, on_checkpoint_wanted, self);
+    self->signals[3] = evsignal_new(self->base, SIGUSR2, on_snapshot_wanted, self);
     const struct timeval often = {.tv_usec = SWEEP_MS * 1000};
-    bool all = self->owned != NULL && self->ready != NULL && self->sweep != NULL &&
-               self->drained != NULL && self->signals[0] != NULL && self->signals[1] != NULL &&
-               self->signals[2] != NULL && event_add(self->owned, NULL) == 0 &&
-               event_add(self->ready, NULL) == 0 && event_add(self->sweep, &often) == 0 &&
-               event_add(self->signals[0], NULL) == 0 && event_add(self->signals[1], NULL) == 0 &&
-               event_add(self->signals[2], NULL) == 0;
+    bool all = self->owned != NULL && self->restored != NULL && self->ready != NULL &&
+               self->sweep != NULL && self->drained != NULL && event_add(self->owned, NULL) == 0 &&
+               event_add(self->restored, NULL) == 0 && event_add(self->ready, NULL) == 0 &&
+               event_add(self->sweep, &often) == 0;
+    for (size_t i = 0; i < sizeof self->signals / sizeof self->signals[0] && all; i++) {
+        all = self->signals[i] != NULL && event_add(self->signals[i], NULL) == 0;
+    }
     return all ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
@@ -340,6 +347,7 @@ static enum status start_store(struct server *self, char *errmsg, size_t errmsg_
                    .ready = on_store_ready,
                    .failed = on_store_failed,
                    .loaded = on_store_loaded,
+                   .changes = self->backup == NULL ? NULL : on_store_changes,
                    .arg = self},
     };
     enum status status = store_open(&self->settings.store, &deps, &self->store, errmsg,
@@ -363,7 +371,8 @@ static enum status start_net(struct server *self, char *errmsg, size_t errmsg_by
 
 static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_bytes)
 {
-    struct ops_callbacks callbacks = {.ready = is_ready, .arg = self};
+    struct ops_callbacks callbacks = {
+        .ready = is_ready, .describe_backup = describe_backup, .arg = self};
     enum status status = ops_start(&self->settings.ops, self->base, &self->registry, &callbacks,
                                    &self->ops, errmsg, errmsg_bytes);
     if (status == STATUS_OK && self->ops != NULL) {
@@ -414,11 +423,16 @@ static void log_addresses(const struct server *self)
     }
 }
 
-/* The directory is ours: what follows from that. */
-static enum status become_owner(struct server *self, char *errmsg, size_t errmsg_bytes)
+/* The directory is ours, and has what it should have. */
+static enum status open_store(struct server *self, char *errmsg, size_t errmsg_bytes)
 {
+    const struct backup_events events = {.ended = on_backup_ended, .arg = self};
     self->start_ns = clock_mono_ns(&clock_system);
-    enum status status = start_store(self, errmsg, errmsg_bytes);
+    enum status status = backup_open(&self->settings.backup, &events, &self->backup, errmsg,
+                                     errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = start_store(self, errmsg, errmsg_bytes);
+    }
     if (status == STATUS_OK) {
         status = start_net(self, errmsg, errmsg_bytes);
     }
@@ -435,6 +449,44 @@ static enum status become_owner(struct server *self, char *errmsg, size_t errmsg
     return status;
 }
 
+/* The directory is ours: what follows from that. */
+static enum status become_owner(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    if (restorer_is_needed(&self->settings)) {
+        return restorer_start(&self->settings, on_restore_done, self, &self->restorer, errmsg,
+                              errmsg_bytes);
+    }
+    return open_store(self, errmsg, errmsg_bytes);
+}
+
+/* A start that comes too late to be the process's exit code ends the loop. */
+static void check_start(struct server *self, enum status status, const char *errmsg)
+{
+    if (status != STATUS_OK) {
+        say_why(errmsg);
+        self->could_not_start = true;
+        (void)event_base_loopbreak(self->base);
+    }
+}
+
+static void on_restored(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct server *self = arg;
+    uint64_t count = 0;
+    char errmsg[600];
+    (void)!read((int)fd, &count, sizeof count);
+    enum status status = restorer_finish(self->restorer, errmsg, sizeof errmsg);
+    self->restorer = NULL;
+    if (self->drain_start_ns != 0) {
+        return;
+    }
+    if (status == STATUS_OK) {
+        status = open_store(self, errmsg, sizeof errmsg);
+    }
+    check_start(self, status, errmsg);
+}
+
 static void on_owned(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
@@ -445,11 +497,8 @@ static void on_owned(evutil_socket_t fd, short what, void *arg)
         return;
     }
     char errmsg[600];
-    if (become_owner(self, errmsg, sizeof errmsg) != STATUS_OK) {
-        say_why(errmsg);
-        self->could_not_start = true;
-        (void)event_base_loopbreak(self->base);
-    }
+    enum status status = become_owner(self, errmsg, sizeof errmsg);
+    check_start(self, status, errmsg);
 }
 
 static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
@@ -482,7 +531,18 @@ static enum status stop(struct server *self)
     if (self->net != NULL) {
         net_stop(self->net);
     }
+    if (self->restorer != NULL) {
+        char errmsg[600];
+        restorer_cancel(self->restorer);
+        enum status restored = restorer_finish(self->restorer, errmsg, sizeof errmsg);
+        (void)restored; /* whatever it is, nothing was promised to anybody */
+    }
+    backup_stop_snapshots(self->backup);
     enum status status = self->store == NULL ? STATUS_AGAIN : store_close(self->store);
+    if (backup_stop(self->backup, SHIP_MS_MAX) != STATUS_OK) {
+        log_warn("backup: the last changes could not be shipped", NULL);
+    }
+    backup_close(self->backup);
     enum status released = lease_close(self->lease, status == STATUS_OK);
     if (released != STATUS_OK) {
         /* Everything is durable; only the next owner has to copy the data file. */
@@ -492,9 +552,9 @@ static enum status stop(struct server *self)
     status = status == STATUS_AGAIN ? STATUS_OK : status;
     net_free(self->net);
     serve_free(self->serve);
-    struct event *const events[] = {self->owned,     self->ready,      self->sweep,
-                                    self->drained,   self->signals[0], self->signals[1],
-                                    self->signals[2]};
+    struct event *const events[] = {self->owned,      self->restored,   self->ready,
+                                    self->sweep,      self->drained,    self->signals[0],
+                                    self->signals[1], self->signals[2], self->signals[3]};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (events[i] != NULL) {
             event_free(events[i]);
@@ -503,52 +563,13 @@ static enum status stop(struct server *self)
     if (self->base != NULL) {
         event_base_free(self->base);
     }
-    const int fds[] = {self->owned_fd, self->ready_fd};
+    const int fds[] = {self->owned_fd, self->restored_fd, self->ready_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0) {
             (void)close(fds[i]);
         }
     }
     return status;
-}
-
-static int parse_options(struct settings *settings, int argc, char *argv[], int *exit_code)
-{
-    const struct option_group groups[] = {
-        {"Serving", net_option_descs, net_option_count, &settings->net},
-        {"Access and acknowledgement", serve_option_descs, serve_option_count, &settings->serve},
-        {"Storage", store_option_descs, store_option_count, &settings->store},
-        {"Ownership", lease_option_descs, lease_option_count, &settings->lease},
-        {"Operations", ops_option_descs, ops_option_count, &settings->ops},
-        {"Watching the storage", watch_option_descs,
-         sizeof watch_option_descs / sizeof watch_option_descs[0], &settings->watch},
-        {"Log", log_option_descs, sizeof log_option_descs / sizeof log_option_descs[0],
-         &settings->log},
-    };
-    const size_t group_count = sizeof groups / sizeof groups[0];
-    const char *seen = NULL;
-    char errmsg[512] = "";
-    enum status status = option_parse(groups, group_count, argc, argv, getenv, &seen, errmsg,
-                                      sizeof errmsg);
-    if (status == STATUS_OK) {
-        return 0;
-    }
-    *exit_code = 0;
-    if (status != STATUS_END) {
-        (void)fprintf(stderr, "satcheld: %s; see satcheld --help\n", errmsg);
-        *exit_code = EXIT_USAGE;
-    } else if (strcmp(seen, "version") == 0) {
-        (void)printf("satcheld " SATCHEL_VERSION_TEXT "\n");
-    } else {
-        (void)printf("satcheld, the Satchel session store\n\nUsage: satcheld [OPTION…]\n\n"
-                     "Each option can also be given by the environment variable beside it.\n\n");
-        option_help(groups, group_count, stdout);
-        (void)printf(
-            "\nSignals: SIGTERM and SIGINT stop it in order, SIGUSR1 writes a checkpoint.\n"
-            "Exit codes: 0 stopped as asked, 1 could not start, 2 unusable options, "
-            "3 the storage failed,\n4 stopping was cut short.\n");
-    }
-    return -1;
 }
 
 /* Buffers of a checkpoint or a burst go back to the system when they are freed. By itself glibc
@@ -564,8 +585,9 @@ int main(int argc, char *argv[])
     static struct server server; /* static: large, and the store's threads name it until _exit */
     int exit_code = 0;
     server.owned_fd = -1;
+    server.restored_fd = -1;
     server.ready_fd = -1;
-    if (parse_options(&server.settings, argc, argv, &exit_code) != 0) {
+    if (!settings_parse(&server.settings, argc, argv, &exit_code)) {
         return exit_code;
     }
     handle_signal(SIGPIPE, SIG_IGN);

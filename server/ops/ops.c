@@ -25,7 +25,8 @@ struct ops {
 
 const struct option_desc ops_option_descs[] = {
     {"ops", OPTION_TEXT, "127.0.0.1:7402", "HOST:PORT",
-     "Address of the health checks and metrics (/livez, /readyz, /metrics); port 0 takes a free "
+     "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics); port 0 takes "
+     "a free "
      "one, an empty value turns them off.",
      0, 0, offsetof(struct ops_options, listen)},
 };
@@ -48,6 +49,20 @@ static enum status page_readyz(struct ops *self, struct http_reply *reply)
     return buf_printf(&reply->body, "not ready: %s\n", why);
 }
 
+static enum status page_backupz(struct ops *self, struct http_reply *reply)
+{
+    const struct ops_callbacks *callbacks = &self->callbacks;
+    bool is_well = true;
+    if (callbacks->describe_backup == NULL) {
+        reply->code = 404;
+        return buf_append(&reply->body, view_str("there are no backups\n"));
+    }
+    reply->content_type = "application/json";
+    enum status status = callbacks->describe_backup(callbacks->arg, &reply->body, &is_well);
+    reply->code = is_well ? 200 : 503;
+    return status;
+}
+
 static enum status page_metrics(struct ops *self, struct http_reply *reply)
 {
     struct prometheus_writer writer = {.out = &reply->body, .status = STATUS_OK};
@@ -63,6 +78,7 @@ static const struct {
 } pages[] = {
     {"/livez", page_livez},
     {"/readyz", page_readyz},
+    {"/backupz", page_backupz},
     {"/metrics", page_metrics},
 };
 enum { PAGE_COUNT = sizeof pages / sizeof pages[0] };

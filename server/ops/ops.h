@@ -3,6 +3,7 @@
  *
  *     /livez     200 as long as the main loop turns; touches nothing else, no storage above all
  *     /readyz    200 when requests are served, 503 and the reason when not
+ *     /backupz   200 and how the backup is, 503 when somebody should look; see --backup
  *     /metrics   all metrics, for Prometheus
  *
  * Everything here runs on the main thread, on the event base that it is given. The process must
@@ -14,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/metric.h"
 #include "base/option.h"
 #include "base/status.h"
@@ -32,6 +34,9 @@ struct ops_callbacks {
     /* Whether requests are served; if not, one line without line feed goes to `why`. Called for
      * every /readyz; must not block. Main thread. NULL: always ready. */
     bool (*ready)(void *arg, char *why, size_t why_bytes);
+    /* Appends a JSON object about the backup; `*is_well` decides between 200 and 503. Must not
+     * block. Main thread. NULL: there is nothing to say (404). */
+    enum status (*describe_backup)(void *arg, struct buf *out, bool *is_well);
     void *arg; /* borrowed until ops_stop() */
 };
 

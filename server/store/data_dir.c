@@ -24,6 +24,7 @@ static uint64_t epoch_of_name(const char *name, bool is_whole)
 
 struct listing {
     uint64_t epoch_max; /* of data files; 0: none */
+    bool has_begun;     /* one that was never finished */
     bool has_segments;
 };
 
@@ -41,11 +42,19 @@ static enum status list_dir(const char *dir, struct listing *out)
             out->epoch_max = epoch;
         } else if (segment_parse_name(item->d_name, &epoch, &number)) {
             out->has_segments = true;
+        } else if (epoch_of_name(item->d_name, false) != 0) {
+            out->has_begun = true;
         }
     }
     enum status status = errno == 0 ? STATUS_OK : STATUS_IO;
     (void)closedir(listing);
     return status;
+}
+
+bool data_file_is_begun(const char *dir)
+{
+    struct listing found = {0};
+    return list_dir(dir, &found) == STATUS_OK && found.has_begun && found.epoch_max == 0;
 }
 
 char *data_file_path(const char *dir, uint64_t epoch, bool is_whole)
@@ -54,6 +63,15 @@ char *data_file_path(const char *dir, uint64_t epoch, bool is_whole)
     return asprintf(&path, "%s/data-%010" PRIu64 ".mdb%s", dir, epoch, is_whole ? "" : ".new") < 0
                ? NULL
                : path;
+}
+
+enum status data_file_publish(const char *dir, const char *unfinished, const char *path,
+                              const struct file_ops *file)
+{
+    if (file->rename(file->arg, unfinished, path) != 0) {
+        return status_of_errno(errno);
+    }
+    return file_sync_dir(file, dir);
 }
 
 enum status data_files_tidy(const char *dir, uint64_t keep, const struct file_ops *file)

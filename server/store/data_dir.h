@@ -17,8 +17,16 @@
 enum status data_file_locate(const char *dir, const char *journal_dir, char **out, char *errmsg,
                              size_t errmsg_bytes) MUST_CHECK;
 
+/** Whether there is a data file that was begun and never finished, and no whole one. False also
+ * when the directory cannot be listed. */
+bool data_file_is_begun(const char *dir);
+
 /** "dir/data-<epoch>.mdb", or with ".new" behind it; the caller frees it. NULL: out of memory. */
 char *data_file_path(const char *dir, uint64_t epoch, bool is_whole);
+
+/** Gives a finished file its name, durably. IO, NO_SPACE: errno is set. */
+enum status data_file_publish(const char *dir, const char *unfinished, const char *path,
+                              const struct file_ops *file) MUST_CHECK;
 
 /** Removes the data files of epochs before `keep`, and those up to it that were never finished.
  * What is later is not touched: an owner that was replaced and does not know it must not remove its

@@ -11,30 +11,20 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "store/chunk.h"
 #include "store/segment_writer.h"
 
 #define METRIC_OWNER struct journal_metrics
 METRIC_TABLE(journal_metrics, JOURNAL_METRICS)
 
 enum {
-    CHUNK_BYTES = 1024 * 1024,         /* a frame; a larger record gets a chunk of its own */
     FLUSH_BYTES_MAX = 4 * 1024 * 1024, /* what one fdatasync may cover */
-    SPARE_CHUNKS_MAX = 4,
-    SPACE_POLL_NS = 200000000, /* how often a full disk is tried again */
-    IDLE_NS = 100000000,       /* after it a frame says what is durable */
-    PACE_NS = 10000000,        /* how long what nobody waits for collects … */
-    PACE_BYTES = 1024 * 1024,  /* … unless it is so much */
-    CROWD_LEAST = 4,           /* with fewer nobody is waited for */
-    COLLECT_NS_MAX = 4000000,  /* how long at most what somebody waits for collects */
-};
-
-struct chunk {
-    struct chunk *next; /* owned by the list it is in */
-    size_t cap;         /* of bytes */
-    size_t len;         /* used, frame header included */
-    uint64_t first_lsn;
-    uint32_t count;
-    uint8_t bytes[]; /* frame header, records */
+    SPACE_POLL_NS = 200000000,         /* how often a full disk is tried again */
+    IDLE_NS = 100000000,               /* after it a frame says what is durable */
+    PACE_NS = 10000000,                /* how long what nobody waits for collects … */
+    PACE_BYTES = 1024 * 1024,          /* … unless it is so much */
+    CROWD_LEAST = 4,                   /* with fewer nobody is waited for */
+    COLLECT_NS_MAX = 4000000,          /* how long at most what somebody waits for collects */
 };
 
 /* What the journal's thread does: it waits for records, or for more of them. */
@@ -57,10 +47,9 @@ struct journal {
     bool stopping;
     bool failed;
     uint64_t next_lsn;
-    struct chunk *first;  /* owned: chunks to be written, oldest first */
-    struct chunk *open;   /* the last of them, which records go into; NULL when the list is empty */
-    struct chunk *spares; /* owned: empty chunks of CHUNK_BYTES */
-    unsigned spare_count;
+    struct chunk *first; /* owned: chunks to be written, oldest first */
+    struct chunk *open;  /* the last of them, which records go into; NULL when the list is empty */
+    struct chunk_pool pool;
     uint64_t crowd;        /* records the last flush let go, and those that waited then */
     int64_t last_flush_ns; /* how long it took */
     bool noted;            /* a frame in the segment says that everything in it is durable */
@@ -75,46 +64,7 @@ struct journal {
     struct segment_writer segments; /* journal thread; dropping covered ones: any */
 };
 
-/* ---- Chunks --------------------------------------------------------------------------------- */
-
-static struct chunk *chunk_new(struct journal *self, size_t record_bytes)
-{
-    size_t cap = FRAME_HEADER_BYTES + record_bytes;
-    if (cap <= CHUNK_BYTES && self->spares != NULL) {
-        struct chunk *spare = self->spares;
-        self->spares = spare->next;
-        self->spare_count--;
-        spare->next = NULL;
-        return spare;
-    }
-    cap = cap < CHUNK_BYTES ? CHUNK_BYTES : cap;
-    struct chunk *chunk = malloc(sizeof *chunk + cap);
-    if (chunk != NULL) {
-        chunk->next = NULL;
-        chunk->cap = cap;
-    }
-    return chunk;
-}
-
-static void chunk_recycle(struct journal *self, struct chunk *chunk)
-{
-    if (chunk->cap == CHUNK_BYTES && self->spare_count < SPARE_CHUNKS_MAX) {
-        chunk->next = self->spares;
-        self->spares = chunk;
-        self->spare_count++;
-    } else {
-        free(chunk);
-    }
-}
-
-static void chunks_free(struct chunk *chunk)
-{
-    while (chunk != NULL) {
-        struct chunk *next = chunk->next;
-        free(chunk);
-        chunk = next;
-    }
-}
+/* ---- Records ----------------------------------------------------------------------------- */
 
 uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn)
 {
@@ -127,13 +77,10 @@ uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn)
         goto refuse;
     }
     if (chunk == NULL || chunk->cap - chunk->len < bytes) {
-        chunk = chunk_new(self, bytes);
+        chunk = chunk_take(&self->pool, bytes, self->next_lsn);
         if (chunk == NULL) {
             goto refuse;
         }
-        chunk->len = FRAME_HEADER_BYTES;
-        chunk->count = 0;
-        chunk->first_lsn = self->next_lsn;
         if (self->open == NULL) {
             self->first = chunk;
         } else {
@@ -205,17 +152,24 @@ void journal_flush(struct journal *self, bool awaited)
 
 /* ---- The journal thread --------------------------------------------------------------------- */
 
+static struct frame frame_of(const struct journal *self, const struct chunk *chunk)
+{
+    return (struct frame){
+        .first_lsn = chunk->first_lsn,
+        .durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed),
+        .time_ms = chunk->time_ms,
+        .count = chunk->count,
+        .records = chunk_records(chunk),
+    };
+}
+
 /* Writes and syncs. What is on the storage counts only if this process was still the owner when
  * the sync came back: otherwise the next one may have read the journal without it. */
 static enum status flush_once(struct journal *self, struct chunk *chunks)
 {
     for (struct chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
-        struct frame frame = {
-            .first_lsn = chunk->first_lsn,
-            .durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed),
-            .count = chunk->count,
-            .records = view_of(chunk->bytes + FRAME_HEADER_BYTES, chunk->len - FRAME_HEADER_BYTES),
-        };
+        chunk->time_ms = (uint64_t)clock_wall_ms(self->options.clock);
+        struct frame frame = frame_of(self, chunk);
         enum status status = segment_writer_append(&self->segments, chunk->bytes, &frame);
         if (status != STATUS_OK) {
             return status;
@@ -374,16 +328,13 @@ static struct chunk *take_chunks(struct journal *self)
 }
 
 /* Everything in `chunks` is durable. Called with the lock held. */
-static void count_durable(struct journal *self, struct chunk *chunks)
+static void count_durable(struct journal *self, const struct chunk *chunks)
 {
     uint64_t durable_lsn = 0;
     size_t bytes = 0;
-    while (chunks != NULL) {
-        struct chunk *next = chunks->next;
+    for (; chunks != NULL; chunks = chunks->next) {
         durable_lsn = chunks->first_lsn + chunks->count - 1;
-        bytes += chunks->len - FRAME_HEADER_BYTES;
-        chunk_recycle(self, chunks);
-        chunks = next;
+        bytes += chunk_records(chunks).len;
     }
     self->noted = false;
     self->crowd = self->next_lsn - 1 -
@@ -392,6 +343,16 @@ static void count_durable(struct journal *self, struct chunk *chunks)
     atomic_store_explicit(&self->durable_lsn, durable_lsn, memory_order_release);
     atomic_fetch_sub_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);
     (void)pthread_cond_broadcast(&self->done);
+}
+
+/* Who waits hears of it first, then those who want to see what was written. */
+static void tell(struct journal *self, const struct chunk *chunks)
+{
+    self->options.flushed(self->options.arg);
+    for (; chunks != NULL; chunks = chunks->next) {
+        const struct frame frame = frame_of(self, chunks);
+        self->options.written(self->options.arg, &frame);
+    }
 }
 
 /* The end of everything. Called with the lock held, returns without. */
@@ -437,8 +398,9 @@ static void *journal_run(void *arg)
         }
         count_durable(self, chunks);
         (void)pthread_mutex_unlock(&self->lock);
-        self->options.flushed(self->options.arg);
+        tell(self, chunks);
         (void)pthread_mutex_lock(&self->lock);
+        chunks_recycle(&self->pool, chunks);
     }
     (void)pthread_mutex_unlock(&self->lock);
     return NULL;
@@ -449,7 +411,7 @@ static void *journal_run(void *arg)
 static void journal_free(struct journal *self)
 {
     chunks_free(self->first);
-    chunks_free(self->spares);
+    chunks_free(self->pool.spares);
     free((void *)(uintptr_t)self->options.dir);
     (void)pthread_mutex_destroy(&self->lock);
     (void)pthread_cond_destroy(&self->work);

@@ -46,9 +46,11 @@ struct journal_options {
     const struct file_ops *file;     /* borrowed */
     const struct ownership *owner;   /* borrowed */
     struct journal_metrics *metrics; /* borrowed */
-    /* Both on the journal thread. `flushed`: durable_lsn has moved. `failed`: see above; `why` is
-     * valid during the call, and nothing is made durable any more. */
+    /* All on the journal thread. `flushed`: durable_lsn has moved. `written`: after that, for each
+     * frame that is durable now, which is borrowed. `failed`: see above; `why` is valid during the
+     * call, and nothing is made durable any more. */
     void (*flushed)(void *arg);
+    void (*written)(void *arg, const struct frame *frame);
     void (*failed)(void *arg, const char *why);
     void *arg; /* borrowed */
 };

@@ -219,7 +219,7 @@ static enum status replay_frame(struct replay *self, const struct frame *frame)
     if (last_lsn > seen_lsn || self->observer != NULL) {
         for (; (status = record_next(&rest, &record)) == STATUS_OK; lsn++) {
             if (self->visit != NULL && lsn > seen_lsn && lsn <= self->limit_lsn) {
-                status = self->visit(self->arg, lsn, &record);
+                status = self->visit(self->arg, lsn, frame->time_ms, &record);
                 if (status != STATUS_OK) {
                     return status;
                 }

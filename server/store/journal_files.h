@@ -43,8 +43,10 @@ struct journal_place {
 enum status journal_files_list(struct journal_files *self, const struct journal_place *place,
                                char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
-/** Called for each record above applied_lsn in the order of lsns; borrows during the call. */
-typedef enum status (*journal_replay_fn)(void *arg, uint64_t lsn, const struct record *record);
+/** Called for each record above applied_lsn in the order of lsns; `time_ms` is that of its frame.
+ *  Borrows during the call. */
+typedef enum status (*journal_replay_fn)(void *arg, uint64_t lsn, uint64_t time_ms,
+                                         const struct record *record);
 
 /**
  * Replays what is above `applied_lsn`. What it replayed is on stable storage when it returns, also

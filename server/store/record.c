@@ -119,7 +119,7 @@ enum status record_next(struct view *rest, struct record *out)
     if (len < RECORD_HEADER_BYTES || len > rest->len || rest->ptr[5] != 0) {
         return STATUS_INVALID;
     }
-    *out = (struct record){0};
+    *out = (struct record){.bytes = view_of(rest->ptr, len)};
     struct view body = view_of(rest->ptr + RECORD_HEADER_BYTES, len - RECORD_HEADER_BYTES);
     enum status status = decode_body(rest->ptr[4], load_u16(rest->ptr + 6), body, out);
     *rest = view_of(rest->ptr + len, rest->len - len);

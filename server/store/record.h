@@ -25,6 +25,7 @@ struct record {
     enum record_type type;
     struct session session; /* PUT: everything but the version; others: the id; TOUCH: and times */
     struct view ops;        /* PATCH */
+    struct view bytes;      /* all of the record, header included */
 };
 
 /** The record type for this kind of change. */

@@ -161,7 +161,8 @@ static enum status replay_locked(struct recovery *self, struct shard *shard, uin
     return status;
 }
 
-static enum status replay_record(void *arg, uint64_t lsn, const struct record *record)
+static enum status replay_record(void *arg, uint64_t lsn, uint64_t time_ms,
+                                 const struct record *record)
 {
     struct recovery *self = arg;
     struct store *store = self->store;
@@ -170,6 +171,9 @@ static enum status replay_record(void *arg, uint64_t lsn, const struct record *r
     shard_lock(shard);
     enum status status = replay_locked(self, shard, hash, lsn, record);
     shard_unlock(shard);
+    if (status == STATUS_OK) {
+        store_tell(store, lsn, time_ms, 1, record->bytes);
+    }
     self->replayed++;
     if ((self->replayed & 0xfff) == 0) {
         show_progress(self, "journal", self->replayed);
@@ -231,6 +235,7 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
     uint64_t highest = last_lsn > self->meta.last_lsn ? last_lsn : self->meta.last_lsn;
     highest = highest > self->old.lsn_max ? highest : self->old.lsn_max;
     self->meta.epoch = epoch + 1;
+    self->found_lsn = last_lsn;
     self->must_renew = epoch > self->deps.released_epoch;
     struct journal_options options = {
         .dir = self->journal_dir,
@@ -244,6 +249,7 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
         .owner = &self->deps.owner,
         .metrics = &self->journal_metrics,
         .flushed = store_on_flushed,
+        .written = store_on_written,
         .failed = store_on_journal_failed,
         .arg = self,
     };
@@ -264,6 +270,7 @@ enum status store_rebuild(struct store *self, uint64_t *last_lsn, uint64_t *repl
         status = journal_files_list(&self->old, &place, errmsg, errmsg_bytes);
     }
     if (status == STATUS_OK) {
+        self->told_lsn = self->meta.applied_lsn;
         status = journal_files_replay(&self->old, self->meta.applied_lsn, replay_record, &recovery,
                                       last_lsn, errmsg, errmsg_bytes);
     }

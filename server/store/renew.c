@@ -12,7 +12,6 @@
  * the same, and the journal is replayed on either.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,36 +114,20 @@ static enum status copy_all(struct renewal *self)
 static enum status open_fresh(struct store *store, const char *path, struct rows **out,
                               char *errmsg, size_t errmsg_bytes)
 {
-    const struct file_ops *file = store->deps.file;
-    enum status status = STATUS_OK;
-    if (file->unlink(file->arg, path) != 0 && errno != ENOENT) { /* of an attempt without space */
-        status = status_of_errno(errno);
-    }
-    int fd = status == STATUS_OK ? file->open(file->arg, path, O_RDWR | O_CREAT | O_EXCL, 0600)
-                                 : -1;
-    if (fd < 0 || file->close(file->arg, fd) != 0) {
-        status = status_of_errno(errno);
-        (void)snprintf(errmsg, errmsg_bytes, "cannot create %s: %s", path, strerror(errno));
-        return status;
-    }
     const struct rows_options options = {.path = path,
                                          .run_dir = store->run_dir,
                                          .map_bytes = store->options.map_bytes,
-                                         .file = file};
-    return rows_open(&options, out, errmsg, errmsg_bytes);
+                                         .file = store->deps.file};
+    return rows_create(&options, out, errmsg, errmsg_bytes);
 }
 
 /* Gives the finished file its name, durably. */
 static enum status publish(const struct store *store, const char *from, const char *to)
 {
-    const struct file_ops *file = store->deps.file;
     if (!ownership_holds(&store->deps.owner)) {
         return STATUS_LOCKED; /* somebody else may own the directory by now */
     }
-    if (file->rename(file->arg, from, to) != 0) {
-        return status_of_errno(errno);
-    }
-    return file_sync_dir(file, store->options.data_dir);
+    return data_file_publish(store->options.data_dir, from, to, store->deps.file);
 }
 
 enum status store_begin_data_file(struct store *store, char *errmsg, size_t errmsg_bytes)

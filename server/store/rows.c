@@ -211,6 +211,26 @@ enum status rows_open(const struct rows_options *options, struct rows **out, cha
     return STATUS_OK;
 }
 
+enum status rows_create(const struct rows_options *options, struct rows **out, char *errmsg,
+                        size_t errmsg_bytes)
+{
+    const struct file_ops *file = options->file;
+    int fd = -1;
+    enum status status = STATUS_OK;
+    if (file->unlink(file->arg, options->path) != 0 && errno != ENOENT) {
+        status = status_of_errno(errno);
+    } else {
+        fd = file->open(file->arg, options->path, O_RDWR | O_CREAT | O_EXCL, 0600);
+        status = fd < 0 || file->close(file->arg, fd) != 0 ? status_of_errno(errno) : STATUS_OK;
+    }
+    if (status != STATUS_OK) {
+        (void)snprintf(errmsg, errmsg_bytes, "cannot create %s: %s", options->path,
+                       strerror(errno));
+        return status;
+    }
+    return rows_open(options, out, errmsg, errmsg_bytes);
+}
+
 void rows_close(struct rows *self)
 {
     if (self->env != NULL) {

@@ -56,6 +56,11 @@ struct rows_options {
 enum status rows_open(const struct rows_options *options, struct rows **out, char *errmsg,
                       size_t errmsg_bytes) MUST_CHECK;
 
+/** Makes an empty data file at options->path, in the place of what an attempt left there, and opens
+ *  it like rows_open(). NO_SPACE, IO and as there. */
+enum status rows_create(const struct rows_options *options, struct rows **out, char *errmsg,
+                        size_t errmsg_bytes) MUST_CHECK;
+
 /** Closes the environment and gives the lock up. No transaction or reader may be left. */
 void rows_close(struct rows *self);
 
@@ -82,6 +87,14 @@ enum status rows_check(struct rows *self) MUST_CHECK;
 
 /** Visits every row. CORRUPT names the row in rows_error(). */
 enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg) MUST_CHECK;
+
+/**
+ * Visits rows from `rowid` on until their images are `bytes` or a little more, in one short read
+ * transaction: a long one would keep the file from using its free pages again. `*next` is where to
+ * go on, 0 when that was the last row. CORRUPT as rows_scan().
+ */
+enum status rows_scan_part(struct rows *self, uint64_t rowid, size_t bytes, rows_visit_fn visit,
+                           void *arg, uint64_t *next) MUST_CHECK;
 
 /** Called for each damaged row, or part of one; `what` is valid during the call. */
 typedef void (*rows_damage_fn)(void *arg, uint64_t rowid, const char *what);

@@ -146,6 +146,9 @@ struct scan {
     struct buf scratch;
     uint8_t last_key[ROW_KEY_BYTES];
     bool has_last_key;
+    uint64_t from;     /* the first row id wanted; 0: all */
+    size_t bytes_left; /* of images to visit */
+    uint64_t next;     /* the row id behind the last one visited, when bytes_left is used up */
 };
 
 /* Looks at the row that begins at the cursor. CORRUPT: rows_error() says what is wrong with it. */
@@ -180,15 +183,26 @@ static enum status scan_row(struct scan *self, MDB_val key, MDB_val value)
     if (status == STATUS_CORRUPT) {
         (void)snprintf(rows->error, sizeof rows->error, "row %" PRIu64 " is damaged", rowid);
     }
-    return status == STATUS_OK ? self->visit(self->arg, rowid, &session) : status;
+    if (status == STATUS_OK) {
+        status = self->visit(self->arg, rowid, &session);
+    }
+    size_t len = status == STATUS_OK ? image_bytes(&session) : 0;
+    if (len >= self->bytes_left) {
+        self->next = rowid + 1;
+        return STATUS_END;
+    }
+    self->bytes_left -= len;
+    return status;
 }
 
 static enum status scan_all(struct scan *self)
 {
-    MDB_val key;
+    uint8_t first[ROW_KEY_BYTES];
+    row_key(first, self->from, 0);
+    MDB_val key = {.mv_size = sizeof first, .mv_data = first};
     MDB_val value;
     uint64_t told = 0; /* what follows its beginning is damaged with it */
-    for (MDB_cursor_op op = MDB_FIRST;; op = MDB_NEXT) {
+    for (MDB_cursor_op op = MDB_SET_RANGE;; op = MDB_NEXT) {
         int rc = mdb_cursor_get(self->cursor, &key, &value, op);
         if (rc != MDB_SUCCESS) {
             return rc == MDB_NOTFOUND ? STATUS_OK : rows_status(self->rows, rc, "scan");
@@ -206,10 +220,11 @@ static enum status scan_all(struct scan *self)
     }
 }
 
-enum status rows_survey(struct rows *self, rows_visit_fn visit, rows_damage_fn damaged, void *arg)
+/* Walks in a read transaction of its own. */
+static enum status run_scan(struct scan *self)
 {
     struct rows_reader *reader = NULL;
-    enum status status = rows_reader_new(self, &reader);
+    enum status status = rows_reader_new(self->rows, &reader);
     if (status != STATUS_OK) {
         return status;
     }
@@ -217,15 +232,31 @@ enum status rows_survey(struct rows *self, rows_visit_fn visit, rows_damage_fn d
     if (rc == MDB_SUCCESS) {
         rc = mdb_cursor_renew(reader->txn, reader->cursor);
     }
-    struct scan scan = {
-        .rows = self, .cursor = reader->cursor, .visit = visit, .damaged = damaged, .arg = arg};
-    status = rc == MDB_SUCCESS ? scan_all(&scan) : rows_status(self, rc, "scan");
-    buf_free(&scan.scratch);
+    self->cursor = reader->cursor;
+    status = rc == MDB_SUCCESS ? scan_all(self) : rows_status(self->rows, rc, "scan");
+    buf_free(&self->scratch);
     rows_reader_free(reader);
     return status;
+}
+
+enum status rows_survey(struct rows *self, rows_visit_fn visit, rows_damage_fn damaged, void *arg)
+{
+    struct scan scan = {
+        .rows = self, .visit = visit, .damaged = damaged, .arg = arg, .bytes_left = SIZE_MAX};
+    return run_scan(&scan);
 }
 
 enum status rows_scan(struct rows *self, rows_visit_fn visit, void *arg)
 {
     return rows_survey(self, visit, NULL, arg);
+}
+
+enum status rows_scan_part(struct rows *self, uint64_t rowid, size_t bytes, rows_visit_fn visit,
+                           void *arg, uint64_t *next)
+{
+    struct scan scan = {
+        .rows = self, .visit = visit, .arg = arg, .from = rowid, .bytes_left = bytes};
+    enum status status = run_scan(&scan);
+    *next = scan.next;
+    return status == STATUS_END && scan.next != 0 ? STATUS_OK : status;
 }

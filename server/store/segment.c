@@ -9,7 +9,7 @@
 static const uint8_t segment_magic[8] = {'S', 'A', 'T', 'C', 'H', 'J', 'N', 'L'};
 static const uint32_t frame_magic = 0x31464a53; /* "SJF1" */
 
-enum { SEGMENT_FORMAT = 1, FRAME_CHECKED_BYTES = 32 };
+enum { SEGMENT_FORMAT = 1, FRAME_CHECKED_BYTES = 40 };
 
 void segment_name(char out[SEGMENT_NAME_BYTES], uint64_t epoch, uint64_t number)
 {
@@ -75,6 +75,7 @@ void frame_seal(uint8_t *at, const struct frame *frame, uint64_t seed)
     store_u64(at + 16, frame->durable_lsn);
     store_u32(at + 24, frame->count);
     store_u32(at + 28, 0);
+    store_u64(at + 32, frame->time_ms);
     store_u64(at + FRAME_CHECKED_BYTES, frame_checksum(at, frame->records, seed));
 }
 
@@ -90,6 +91,7 @@ static bool frame_read(struct view bytes, uint64_t seed, struct frame *out)
         .first_lsn = load_u64(at + 8),
         .durable_lsn = load_u64(at + 16),
         .count = load_u32(at + 24),
+        .time_ms = load_u64(at + 32),
         .records = view_of(at + FRAME_HEADER_BYTES, load_u32(at + 4)),
     };
     return load_u64(at + FRAME_CHECKED_BYTES) == frame_checksum(at, out->records, seed);

@@ -1,11 +1,11 @@
 /*
  * Journal segments: files `journal/<epoch>-<number>.jnl` of a header and frames.
  *
- *     header, 72 bytes:   | "SATCHJNL" | format u32 = 1 | reserved u32 | store uuid 16 | epoch u64
- * | | number u64 | follows lsn u64 | first lsn u64 | XXH3-64 of the 64 before | frame header, 40:
- * | "SJF1" u32 | bytes u32 | first lsn u64 | durable lsn u64 | count u32 | | reserved u32 | XXH3-64
- * of the 32 bytes before and the records | frame:              | frame header | records (record.h),
- * `bytes` in all |
+ *     header, 72 bytes:  | "SATCHJNL" | format u32 = 1 | reserved u32 | store uuid 16 | epoch u64 |
+ *                        | number u64 | follows lsn u64 | first lsn u64 | XXH3-64 of the 64 before
+ * | frame header, 48:  | "SJF1" u32 | bytes u32 | first lsn u64 | durable lsn u64 | count u32 | |
+ * reserved u32 | time ms u64 | XXH3-64 of the 40 before and the records | frame:             |
+ * frame header | records (record.h), `bytes` in all |
  *
  * Frames stand without gaps and their lsns continue each other. A frame's checksum is seeded with
  * epoch, number and uuid, so bytes left over from a file that was recycled never pass for a frame:
@@ -29,7 +29,7 @@
 
 enum {
     SEGMENT_HEADER_BYTES = 72,
-    FRAME_HEADER_BYTES = 40,
+    FRAME_HEADER_BYTES = 48,
     STORE_UUID_BYTES = 16,
     SEGMENT_NAME_BYTES = 48,
 };
@@ -60,6 +60,7 @@ uint64_t segment_seed(const struct segment_header *header);
 struct frame {
     uint64_t first_lsn;
     uint64_t durable_lsn; /* everything up to it was durable when the frame was written */
+    uint64_t time_ms;     /* wall clock just before it was written */
     uint32_t count;
     struct view records; /* borrowed */
 };

@@ -33,6 +33,25 @@ void store_fail(struct store *self, const char *why)
     }
 }
 
+void store_tell(struct store *self, uint64_t first_lsn, uint64_t time_ms, uint32_t count,
+                struct view records)
+{
+    const struct store_events *events = &self->deps.events;
+    if (events->changes != NULL) {
+        events->changes(events->arg, &(struct store_changes){.follows_lsn = self->told_lsn,
+                                                             .first_lsn = first_lsn,
+                                                             .time_ms = time_ms,
+                                                             .count = count,
+                                                             .records = records});
+    }
+    self->told_lsn = first_lsn + count - 1;
+}
+
+void store_on_written(void *arg, const struct frame *frame)
+{
+    store_tell(arg, frame->first_lsn, frame->time_ms, frame->count, frame->records);
+}
+
 void store_on_journal_failed(void *arg, const char *why)
 {
     store_fail(arg, why);
@@ -118,10 +137,13 @@ static bool wait_for_work(struct store *self)
         until.tv_nsec -= 1000000000;
     }
     (void)pthread_mutex_lock(&self->keeper_lock);
-    while (!self->stopping && !self->checkpoint_due &&
+    store_work_export(self);
+    while (!self->stopping && !self->checkpoint_due && !store_export_is_due(self) &&
            pthread_cond_timedwait(&self->keeper_wake, &self->keeper_lock, &until) != ETIMEDOUT) {
+        store_work_export(self);
     }
     self->checkpoint_due = false;
+    store_freshen_export(self);
     bool stopping = self->stopping;
     (void)pthread_mutex_unlock(&self->keeper_lock);
     return !stopping;
@@ -192,6 +214,10 @@ static void *keeper_run(void *arg)
         status = STATUS_AGAIN;
     }
     self->last_status = status;
+    (void)pthread_mutex_lock(&self->keeper_lock);
+    self->keeper_gone = true;
+    (void)pthread_cond_broadcast(&self->export_done);
+    (void)pthread_mutex_unlock(&self->keeper_lock);
     if (status != STATUS_OK && status != STATUS_AGAIN) {
         store_fail(self, why);
     }
@@ -209,6 +235,7 @@ static void store_free(struct store *self)
     table_close(&self->table);
     (void)pthread_mutex_destroy(&self->keeper_lock);
     (void)pthread_cond_destroy(&self->keeper_wake);
+    (void)pthread_cond_destroy(&self->export_done);
     free((void *)(uintptr_t)self->options.data_dir);
     free(self->journal_dir);
     free(self->run_dir);
@@ -284,6 +311,7 @@ enum status store_open(const struct store_options *options, const struct store_d
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&self->keeper_wake, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_cond_init(&self->export_done, NULL);
     (void)pthread_mutex_init(&self->keeper_lock, NULL);
     metric_set(&self->metrics.memory_max, (int64_t)options->memory_bytes);
 

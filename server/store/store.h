@@ -16,11 +16,22 @@
 #include "base/ownership.h"
 #include "base/status.h"
 #include "session/session.h"
+#include "store/segment.h"
 
 struct store; /* opaque */
 
 /* Where a store is between starting and stopped. */
 enum store_state { STORE_LOADING, STORE_SERVING, STORE_FAILED };
+
+/* Changes that are durable, as they are in the journal (record.h): the n-th record has the number
+ * first_lsn + n. Between `follows_lsn` and first_lsn there were none. */
+struct store_changes {
+    uint64_t follows_lsn;
+    uint64_t first_lsn;
+    uint64_t time_ms; /* wall clock: after they were asked for, before anybody heard of them */
+    uint32_t count;
+    struct view records; /* borrowed */
+};
 
 /* Called by the store's threads; must return soon and must not call back into the store. */
 struct store_events {
@@ -33,6 +44,10 @@ struct store_events {
     /* A value that store_execute found not in memory is there now (or the store failed):
      * call it again. `waiter` is what was given. Reader thread */
     void (*loaded)(void *arg, void *waiter);
+    /* Told all changes that the data file may lack at a start, and then every change when it is
+     * durable: in order, each once. NULL: nobody wants to know. Checkpoint thread until the store
+     * serves, then journal thread */
+    void (*changes)(void *arg, const struct store_changes *changes);
     void *arg; /* borrowed */
 };
 
@@ -114,6 +129,34 @@ void store_flush(struct store *self, bool awaited);
 
 /** Makes the store write a checkpoint now, or right after the one in progress. Any thread. */
 void store_want_checkpoint(struct store *self);
+
+/* What tells this store, and this life of it, from others. */
+struct store_identity {
+    uint8_t uuid[STORE_UUID_BYTES];
+    uint64_t hash_seed;
+    uint64_t epoch;    /* grows with every life */
+    uint64_t last_lsn; /* of the last change before this life */
+};
+
+/** Once the store serves; it does not change. Any thread. */
+void store_identify(const struct store *self, struct store_identity *out);
+
+/* Where an export is. */
+struct store_export {
+    uint64_t next_rowid;  /* 0 at first */
+    uint64_t applied_lsn; /* told: the rows had all changes up to it when the last part was read */
+};
+
+/**
+ * Appends sessions to `into` as the data file has them, `bytes` or a little more in all: for each
+ * the length of its image (u32) and the image (image.h). The first call waits for a checkpoint of
+ * everything so far, each further one goes on: OK, there may be more; END, that was the last.
+ * Sessions that change meanwhile are exported as they were at some moment of it. AGAIN: the store
+ * closes or has failed. Blocks until the checkpoint thread has a moment. One thread at a time, not
+ * a worker's.
+ */
+enum status store_export_part(struct store *self, struct store_export *state, size_t bytes,
+                              struct buf *into) MUST_CHECK;
 
 /** How long the storage call that is running has not come back, in ms; 0: none runs. A flush takes
  *  milliseconds and a checkpoint about a second; much more means that the storage hangs. */

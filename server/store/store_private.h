@@ -45,6 +45,9 @@ struct store {
     struct journal *journal;      /* owned; set before the state is SERVING */
     struct loader *loader;        /* owned; likewise */
     struct table table;
+    uint64_t found_lsn; /* of the last change before this life; set by recovery */
+    uint64_t
+        told_lsn; /* of the last change that was told; checkpoint thread, then journal thread */
     struct store_metrics metrics;
     struct journal_metrics journal_metrics;
 
@@ -54,8 +57,11 @@ struct store {
     pthread_t keeper; /* the checkpoint thread: recovery, then checkpoints */
     pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wake;
-    bool stopping;                 /* guarded by keeper_lock */
-    bool checkpoint_due;           /* guarded by keeper_lock */
+    bool stopping;              /* guarded by keeper_lock */
+    bool checkpoint_due;        /* guarded by keeper_lock */
+    bool keeper_gone;           /* guarded by keeper_lock: it does no more work */
+    struct export_work *export; /* guarded by keeper_lock: for the keeper; NULL: none */
+    pthread_cond_t export_done;
     enum status last_status;       /* of the keeper; read after it was joined */
     bool disk_full;                /* keeper thread */
     _Atomic int64_t busy_since_ns; /* monotonic: when this part of a checkpoint began; 0: none */
@@ -95,11 +101,27 @@ enum status store_begin_data_file(struct store *store, char *errmsg,
 /** True when the store is to close. Any thread. */
 bool store_is_stopping(struct store *self);
 
+/* An export that waits, if there is one; keeper thread, with keeper_lock held. */
+
+/** It has to wait for a checkpoint that begins now. */
+bool store_export_is_due(const struct store *self);
+
+/** A checkpoint is about to begin. */
+void store_freshen_export(struct store *self);
+
+/** Does it, unless it has to wait for a checkpoint. The lock is given up meanwhile. */
+void store_work_export(struct store *self);
+
 /** Writes all changes so far to LMDB and lets the journal go that they were in. Keeper thread. */
 enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_bytes) MUST_CHECK;
 
+/** Tells changes to who wants to know; see store_events. */
+void store_tell(struct store *self, uint64_t first_lsn, uint64_t time_ms, uint32_t count,
+                struct view records);
+
 /* The journal's events; `arg` is the store. Journal thread. */
 void store_on_flushed(void *arg);
+void store_on_written(void *arg, const struct frame *frame);
 void store_on_journal_failed(void *arg, const char *why);
 
 /** Lets values leave memory that is over its budget. The thread of store_sweep(), or recovery. */

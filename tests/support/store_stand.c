@@ -30,6 +30,12 @@ static void on_ready(void *arg)
     (void)pthread_mutex_unlock(&self->lock);
 }
 
+static void on_changes(void *arg, const struct store_changes *changes)
+{
+    struct stand *self = arg;
+    self->changes(self->changes_arg, changes);
+}
+
 static void on_failed(void *arg, const char *why)
 {
     struct stand *self = arg;
@@ -100,6 +106,7 @@ enum status stand_try_open(struct stand *self, char *errmsg, size_t errmsg_bytes
                    .ready = on_ready,
                    .failed = on_failed,
                    .loaded = on_loaded,
+                   .changes = self->changes == NULL ? NULL : on_changes,
                    .arg = self},
     };
     return store_open(&self->options, &deps, &self->store, errmsg, errmsg_bytes);

@@ -15,9 +15,11 @@
 struct stand {
     char dir[TEMP_DIR_BYTES];
     char run_dir[TEMP_DIR_BYTES];
-    struct store_options options;   /* to be changed before stand_open(); data_dir is filled in */
-    const struct file_ops *file;    /* likewise; the system's at first */
-    struct ownership owner;         /* likewise; all zero at first: owned for ever */
+    struct store_options options; /* to be changed before stand_open(); data_dir is filled in */
+    const struct file_ops *file;  /* likewise; the system's at first */
+    struct ownership owner;       /* likewise; all zero at first: owned for ever */
+    void (*changes)(void *arg, const struct store_changes *changes); /* likewise; NULL at first */
+    void *changes_arg;
     uint64_t released_epoch;        /* likewise; UINT64_MAX at first: every owner ends in order */
     struct store *store;            /* NULL while it is closed */
     int64_t now_ms;                 /* the time commands run at; the test moves it */

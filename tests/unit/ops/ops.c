@@ -27,6 +27,9 @@ static struct metric_registry registry;
 static struct work_metrics work[2];
 static struct ops *ops;
 static const char *why_not_ready; /* NULL: ready */
+static bool has_no_backups;
+static bool is_backup_ill;
+static enum status backup_status; /* of describing it */
 
 static bool ready(void *arg, char *why, size_t why_bytes)
 {
@@ -37,8 +40,18 @@ static bool ready(void *arg, char *why, size_t why_bytes)
     return why_not_ready == NULL;
 }
 
+static enum status describe_backup(void *arg, struct buf *out, bool *is_well)
+{
+    cr_assert(eq(ptr, arg, &work));
+    cr_assert(eq(int, buf_append(out, view_str("{\"lag_ms\": 12}\n")), STATUS_OK));
+    *is_well = !is_backup_ill;
+    return backup_status;
+}
+
 static void start(void)
 {
+    const struct ops_callbacks callbacks = {
+        .ready = ready, .describe_backup = has_no_backups ? NULL : describe_backup, .arg = &work};
     char errmsg[200] = "";
     base = event_base_new();
     for (int i = 0; i < 2; i++) {
@@ -48,8 +61,7 @@ static void start(void)
     }
     cr_assert(eq(int,
                  ops_start(&(struct ops_options){.listen = "127.0.0.1:0"}, base, &registry,
-                           &(struct ops_callbacks){.ready = ready, .arg = &work}, &ops, errmsg,
-                           sizeof errmsg),
+                           &callbacks, &ops, errmsg, sizeof errmsg),
                  STATUS_OK),
               "%s", errmsg);
     cr_assert(eq(int, ops_register_metrics(ops, &registry), STATUS_OK));
@@ -68,18 +80,23 @@ static char *get(const char *path)
     return client_request(base, ops_port(ops), request);
 }
 
-static void expect(const char *path, int code, const char *body)
+static void expect_typed(const char *path, int code, const char *type, const char *body)
 {
     char *answer = get(path);
     char *content_type = header_of(answer, "Content-Type");
     char *cache_control = header_of(answer, "Cache-Control");
     cr_assert(eq(int, atoi(answer + strlen("HTTP/1.1 ")), code), "%s", answer);
     cr_assert(eq(str, (char *)body_of(answer), (char *)body));
-    cr_assert(eq(str, content_type, "text/plain; charset=utf-8"));
+    cr_assert(eq(str, content_type, (char *)type));
     cr_assert(eq(str, cache_control, "no-store"));
     free(content_type);
     free(cache_control);
     free(answer);
+}
+
+static void expect(const char *path, int code, const char *body)
+{
+    expect_typed(path, code, "text/plain; charset=utf-8", body);
 }
 
 Test(ops, livez_is_ok_whether_ready_or_not)
@@ -102,12 +119,43 @@ Test(ops, readyz_says_why_not)
     stop();
 }
 
+Test(ops, backupz_is_json_whether_all_is_well_or_not)
+{
+    static const char body[] = "{\"lag_ms\": 12}\n";
+    start();
+    expect_typed("/backupz", 200, "application/json", body);
+    is_backup_ill = true;
+    expect_typed("/backupz", 503, "application/json", body);
+    is_backup_ill = false;
+    expect_typed("/backupz", 200, "application/json", body);
+    stop();
+}
+
+Test(ops, backupz_is_not_found_when_nobody_can_tell)
+{
+    has_no_backups = true;
+    start();
+    expect("/backupz", 404, "there are no backups\n");
+    stop();
+}
+
+Test(ops, half_a_description_is_no_answer)
+{
+    backup_status = STATUS_NO_MEMORY;
+    start();
+    char *answer = get("/backupz");
+    cr_assert(eq(int, atoi(answer + strlen("HTTP/1.1 ")), 500), "%s", answer);
+    cr_assert(eq(str, (char *)body_of(answer), ""));
+    free(answer);
+    stop();
+}
+
 Test(ops, any_other_path_lists_those_that_exist)
 {
     static const char *const paths[] = {"/", "/live", "/livezz", "/livez/", "/LIVEZ", "/%6civez"};
     start();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        expect(paths[i], 404, "not found; there are:\n/livez\n/readyz\n/metrics\n");
+        expect(paths[i], 404, "not found; there are:\n/livez\n/readyz\n/backupz\n/metrics\n");
     }
     stop();
 }
@@ -186,7 +234,7 @@ Test(ops, without_an_address_there_is_no_server)
     event_base_free(base);
 }
 
-Test(ops, its_option_names_the_default_address)
+Test(ops, its_option_names_the_default_address_and_the_pages)
 {
     struct ops_options options;
     struct option_group group = {"Ops", ops_option_descs, ops_option_count, &options};
@@ -197,4 +245,5 @@ Test(ops, its_option_names_the_default_address)
                  STATUS_OK),
               "%s", errmsg);
     cr_assert(eq(str, (char *)options.listen, "127.0.0.1:7402"));
+    cr_assert_not_null(strstr(ops_option_descs[0].help, "/livez, /readyz, /backupz, /metrics"));
 }

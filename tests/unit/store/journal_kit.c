@@ -15,6 +15,17 @@ static void on_flushed(void *arg)
     (void)arg;
 }
 
+/* Every frame is told once it is durable, in order. */
+static void on_written(void *arg, const struct frame *frame)
+{
+    struct kit *self = arg;
+    uint64_t last_lsn = frame->first_lsn + frame->count - 1;
+    REQUIRE(frame->count != 0 && frame->records.len != 0);
+    REQUIRE(frame->first_lsn == self->told_lsn + 1);
+    REQUIRE(last_lsn <= journal_durable_lsn(self->journal));
+    self->told_lsn = last_lsn;
+}
+
 static void on_failed(void *arg, const char *why)
 {
     struct kit *self = arg;
@@ -55,10 +66,12 @@ enum status kit_try_open(struct kit *self, uint64_t epoch, uint64_t follows_lsn,
         .owner = &self->owner,
         .metrics = &self->metrics,
         .flushed = on_flushed,
+        .written = on_written,
         .failed = on_failed,
         .arg = self,
     };
     memcpy(options.uuid, kit_uuid, sizeof kit_uuid);
+    self->told_lsn = next_lsn - 1;
     return journal_open(&options, &self->journal, errmsg, errmsg_bytes);
 }
 
@@ -70,7 +83,9 @@ void kit_open(struct kit *self, uint64_t epoch, uint64_t follows_lsn, uint64_t n
 
 void kit_close(struct kit *self)
 {
+    uint64_t last_lsn = journal_last_lsn(self->journal);
     REQUIRE(journal_close(self->journal) == STATUS_OK);
+    REQUIRE(self->told_lsn == last_lsn);
     self->journal = NULL;
 }
 
@@ -111,8 +126,10 @@ uint64_t kit_put_durable(struct kit *self, size_t len)
     return lsn;
 }
 
-static enum status visit_change(void *arg, uint64_t lsn, const struct record *record)
+static enum status visit_change(void *arg, uint64_t lsn, uint64_t time_ms,
+                                const struct record *record)
 {
+    (void)time_ms;
     struct replayed *out = arg;
     char id[32];
     (void)snprintf(id, sizeof id, "%020" PRIu64, lsn);

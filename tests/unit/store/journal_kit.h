@@ -21,6 +21,7 @@ struct kit {
     struct ownership owner;      /* all zero at first: owned for ever */
     struct journal *journal;     /* NULL while it is closed */
     struct journal_metrics metrics;
+    uint64_t told_lsn; /* of the last change that was told as durable; journal thread */
     _Atomic bool has_failed;
     char why[256]; /* of the failure */
 };

@@ -1,0 +1,592 @@
+/* Writing the log: who may, behind what, and what happens when somebody else does. */
+#include "backup/chain.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+#include "unit/backup/log_kit.h"
+
+enum { STALE_MS = 10000, HOUR_MS = 3600 * 1000, ROUNDS = 20 };
+
+static const uint8_t uuid[SLOT_UUID_BYTES] = {1, 2, 3};
+static const struct chain_hint no_hint = {0};
+
+/* A process that writes the log. */
+struct writer {
+    struct bucket_client client;
+    struct chain chain;
+    struct feed *feed;
+    struct feed_metrics metrics;
+    uint64_t next_lsn;
+};
+
+static struct writer a;
+static struct writer b;
+
+static void open_writer(struct writer *writer, uint64_t epoch, uint64_t store_lsn)
+{
+    struct chain_options options = {.epoch = epoch, .store_lsn = store_lsn};
+    *writer = (struct writer){.next_lsn = store_lsn + 1};
+    memcpy(options.uuid, uuid, sizeof options.uuid);
+    options.nonce[0] = (uint8_t)epoch;
+    options.nonce[1] = (uint8_t)(epoch >> 8);
+    bucket_client_open(&writer->client, 1);
+    writer->feed = log_feed_open(&writer->metrics);
+    chain_init(&writer->chain, writer->client.s3, &options, &bucket_clock);
+}
+
+static void close_writer(struct writer *writer)
+{
+    chain_close(&writer->chain);
+    feed_close(writer->feed);
+    bucket_client_close(&writer->client);
+}
+
+static void demand(const struct writer *writer, enum chain_status got, enum chain_status wanted)
+{
+    cr_assert(eq(int, got, wanted), "%s", writer->chain.errmsg);
+}
+
+static void take_over(struct writer *writer, uint64_t epoch, uint64_t store_lsn)
+{
+    open_writer(writer, epoch, store_lsn);
+    demand(writer, chain_find(&writer->chain, &no_hint), CHAIN_OK);
+    demand(writer, chain_fence(&writer->chain, 1700000000000), CHAIN_OK);
+    cr_assert(writer->chain.is_open);
+}
+
+/* Makes what the feed has the pending slot. */
+static void prepare(struct writer *writer)
+{
+    struct feed_taken taken;
+    feed_take(writer->feed, SIZE_MAX, &taken);
+    demand(writer, chain_prepare(&writer->chain, &taken), CHAIN_OK);
+    feed_return(writer->feed, &taken);
+}
+
+/* Tries to write one slot with three changes. */
+static enum chain_status write_some(struct writer *writer)
+{
+    if (!chain_has_pending(&writer->chain)) {
+        log_give(writer->feed, writer->next_lsn, 3);
+        writer->next_lsn += 3;
+        prepare(writer);
+    }
+    return chain_write(&writer->chain);
+}
+
+/* ---- Alone ---------------------------------------------------------------------------------- */
+
+Test(chain, a_new_archive_begins_with_a_fence_and_goes_on_without_gaps)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    for (unsigned i = 0; i < 5; i++) {
+        demand(&a, write_some(&a), CHAIN_OK);
+        cr_assert(eq(u64, a.chain.next_seq, i + 2));
+        cr_assert(eq(u64, a.chain.last_lsn, 3 * (i + 1)));
+    }
+    struct log_found found = log_read(0);
+    cr_assert(eq(u64, found.slots, 6));
+    cr_assert(eq(u64, found.fences, 1));
+    cr_assert(eq(u64, found.changes, 15));
+    cr_assert(eq(u64, found.gaps, 0));
+    cr_assert(eq(u64, found.last_lsn, 15));
+    cr_assert(eq(u32, found.flags, 0));
+    cr_assert(a.chain.is_deletable && !a.chain.owes_snapshot);
+    cr_assert(eq(u64, bucket.count, 6)); /* the probe is gone */
+    cr_assert(gt(u64, a.chain.stored_bytes, 0));
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, a_successor_goes_on_behind_its_fence_without_telling_twice)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK); /* 1 to 3 */
+    close_writer(&a);
+    /* It died with 4 to 6 in its journal, of which the store tells 2 to 6 again. */
+    take_over(&b, 2, 6);
+    cr_assert(eq(u64, b.chain.last_lsn, 3));
+    log_give(b.feed, 2, 1);
+    log_set_time(1700000000001);
+    log_give(b.feed, 3, 2); /* is cut */
+    log_set_time(1700000000002);
+    log_give(b.feed, 5, 2);
+    log_give_after(b.feed, 6, 1000, 4); /* the new epoch's own */
+    prepare(&b);
+    demand(&b, chain_write(&b.chain), CHAIN_OK);
+    chain_end_recovered(&b.chain);
+    struct log_found found = log_read(0);
+    cr_assert(eq(u64, found.slots, 4));
+    cr_assert(eq(u64, found.fences, 2));
+    cr_assert(eq(u64, found.changes, 3 + 3 + 4));
+    cr_assert(eq(u64, found.gaps, 0));
+    cr_assert(eq(u64, found.last_lsn, 1003));
+    cr_assert(eq(u64, b.chain.gaps, 0));
+    close_writer(&b);
+    bucket_close();
+}
+
+Test(chain, what_the_archive_has_already_makes_no_slot)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK);
+    close_writer(&a);
+    take_over(&b, 2, 3);
+    log_give(b.feed, 1, 3);
+    struct feed_taken taken;
+    int64_t time_ms;
+    feed_take(b.feed, SIZE_MAX, &taken);
+    cr_assert_not(chain_first_new(&b.chain, &taken, &time_ms));
+    demand(&b, chain_prepare(&b.chain, &taken), CHAIN_OK);
+    cr_assert_not(chain_has_pending(&b.chain));
+    feed_return(b.feed, &taken);
+    log_set_time(1700000000777);
+    log_give(b.feed, 1, 4);
+    feed_take(b.feed, SIZE_MAX, &taken);
+    cr_assert(chain_first_new(&b.chain, &taken, &time_ms));
+    cr_assert(eq(i64, time_ms, 1700000000777));
+    feed_return(b.feed, &taken);
+    close_writer(&b);
+    bucket_close();
+}
+
+Test(chain, a_store_that_went_back_abandons_what_came_after)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK);
+    demand(&a, write_some(&a), CHAIN_OK); /* up to 6 */
+    close_writer(&a);
+    take_over(&b, 2, 2); /* restored to an earlier time */
+    cr_assert(eq(u64, b.chain.last_lsn, 2));
+    cr_assert(eq(u64, b.chain.base_lsn, 2));
+    log_give_after(b.feed, 2, 100, 1);
+    prepare(&b);
+    demand(&b, chain_write(&b.chain), CHAIN_OK);
+    struct log_found found = log_read(0);
+    cr_assert(eq(u64, found.gaps, 0));
+    cr_assert(eq(u64, found.last_lsn, 100));
+    cr_assert_not(b.chain.owes_snapshot);
+    close_writer(&b);
+    bucket_close();
+}
+
+/* ---- Gaps ----------------------------------------------------------------------------------- */
+
+Test(chain, a_gap_is_told_until_a_snapshot_behind_it_also_by_a_successor)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK); /* slot 1: up to 3 */
+    a.next_lsn += 10;
+    cr_assert_not(a.chain.owes_snapshot);
+    demand(&a, write_some(&a), CHAIN_OK); /* slot 2: 14 to 16 */
+    cr_assert(a.chain.owes_snapshot && a.chain.gap_seq == 2 && a.chain.gaps == 1);
+    demand(&a, write_some(&a), CHAIN_OK); /* slot 3 */
+    cr_assert(eq(u64, a.chain.gaps, 1));
+    cr_assert(eq(u64, log_read(0).gaps, 1));
+    cr_assert(eq(u32, log_read(0).flags, SLOT_GAP));
+    chain_note_snapshot(&a.chain, 2); /* one that began before */
+    cr_assert(a.chain.owes_snapshot);
+    close_writer(&a);
+
+    take_over(&b, 2, 19); /* slot 4 */
+    cr_assert(b.chain.owes_snapshot);
+    cr_assert(eq(u32, log_read(0).flags, SLOT_FENCE | SLOT_GAP));
+    chain_note_snapshot(&b.chain, 4);
+    cr_assert(b.chain.owes_snapshot);
+    chain_note_snapshot(&b.chain, 5);
+    cr_assert_not(b.chain.owes_snapshot);
+    demand(&b, write_some(&b), CHAIN_OK);
+    cr_assert(eq(u32, log_read(0).flags, 0));
+    close_writer(&b);
+    bucket_close();
+}
+
+Test(chain, changes_that_were_recovered_and_not_told_are_a_gap)
+{
+    bucket_open();
+    take_over(&a, 1, 5); /* a store that is older than its archive */
+    cr_assert_not(a.chain.owes_snapshot);
+    chain_end_recovered(&a.chain);
+    cr_assert(a.chain.owes_snapshot && a.chain.gap_seq == 0 && a.chain.gaps == 1);
+    chain_note_snapshot(&a.chain, 1);
+    demand(&a, write_some(&a), CHAIN_OK); /* 6 to 8 follow 5 */
+    cr_assert_not(a.chain.owes_snapshot);
+    cr_assert(eq(u64, a.chain.gaps, 1));
+    cr_assert(eq(u64, log_read(0).gaps, 1)); /* for who has no snapshot */
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, a_snapshot_that_knows_more_than_the_log_is_owed_again)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK);
+    close_writer(&a);
+    for (uint64_t through_lsn = 3; through_lsn < 5; through_lsn++) {
+        open_writer(&b, through_lsn, 10);
+        const struct chain_hint hint = {.next_seq = 1, .through_lsn = through_lsn};
+        demand(&b, chain_find(&b.chain, &hint), CHAIN_OK);
+        demand(&b, chain_fence(&b.chain, 1), CHAIN_OK);
+        cr_assert(eq(int, b.chain.owes_snapshot, through_lsn > 3));
+        close_writer(&b);
+    }
+    bucket_close();
+}
+
+Test(chain, numbers_below_the_newest_manifest_are_not_used_again)
+{
+    bucket_open();
+    open_writer(&a, 1, 20);
+    demand(&a, chain_find(&a.chain, &(struct chain_hint){.next_seq = 7, .through_lsn = 20}),
+           CHAIN_OK);
+    demand(&a, chain_fence(&a.chain, 1), CHAIN_OK);
+    cr_assert(eq(u64, a.chain.next_seq, 8));
+    cr_assert(eq(u64, log_read(7).fences, 1));
+    close_writer(&a);
+    bucket_close();
+}
+
+/* ---- Failures ------------------------------------------------------------------------------- */
+
+Test(chain, whatever_fails_at_a_start_is_done_again_and_leaves_one_fence)
+{
+    static const enum bucket_fault faults[] = {FAULT_LOSE_REQUEST, FAULT_LOSE_REPLY, FAULT_BUSY,
+                                               FAULT_REFUSE};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        for (unsigned skip = 0; skip < 6; skip++) {
+            bucket_open();
+            take_over(&a, 1, 0);
+            demand(&a, write_some(&a), CHAIN_OK);
+            close_writer(&a);
+            open_writer(&b, 2, 3);
+            bucket_add_fault(NULL, faults[i], skip, 1);
+            for (unsigned k = 0; k < 3 && !b.chain.is_open; k++) {
+                enum chain_status status = chain_find(&b.chain, &no_hint);
+                if (status == CHAIN_OK && !b.chain.is_open) {
+                    status = chain_fence(&b.chain, 1);
+                }
+                cr_assert(status == CHAIN_OK || status == CHAIN_FAILED, "%s", b.chain.errmsg);
+            }
+            cr_assert(b.chain.is_open, "fault %zu skip %u", i, skip);
+            demand(&b, write_some(&b), CHAIN_OK);
+            struct log_found found = log_read(0);
+            cr_assert(eq(u64, found.slots, 4), "fault %zu skip %u", i, skip);
+            cr_assert(eq(u64, found.fences, 2));
+            cr_assert(eq(u64, found.gaps, 0));
+            close_writer(&b);
+            bucket_close();
+        }
+    }
+}
+
+Test(chain, a_slot_whose_reply_was_lost_is_ours_when_its_bytes_are)
+{
+    static const enum bucket_fault faults[] = {FAULT_LOSE_REQUEST, FAULT_LOSE_REPLY, FAULT_BUSY};
+    bucket_open();
+    take_over(&a, 1, 0);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        bucket_add_fault("PUT", faults[i], 0, 1);
+        demand(&a, write_some(&a), CHAIN_FAILED);
+        cr_assert(ne(str, a.chain.errmsg, ""));
+        log_give(a.feed, a.next_lsn, 5); /* has to wait: these bytes stay as they are */
+        a.next_lsn += 5;
+        demand(&a, chain_write(&a.chain), CHAIN_OK);
+        prepare(&a);
+        demand(&a, chain_write(&a.chain), CHAIN_OK);
+        cr_assert(eq(u64, log_read(0).slots, 1 + 2 * (i + 1)));
+        cr_assert(eq(u64, log_read(0).gaps, 0));
+    }
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, a_damaged_reply_about_our_own_slot_does_not_shut_us_out)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    bucket_add_fault("PUT", FAULT_LOSE_REPLY, 0, 1);
+    demand(&a, write_some(&a), CHAIN_FAILED);
+    bucket_add_fault("GET", FAULT_FLIP_BIT, 0, 1);
+    demand(&a, write_some(&a), CHAIN_FAILED);
+    demand(&a, write_some(&a), CHAIN_OK);
+    cr_assert(eq(u64, log_read(0).slots, 2));
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, a_flipped_bit_in_the_last_slot_is_read_again_and_lasting_damage_is_a_gap)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK);
+    demand(&a, write_some(&a), CHAIN_OK);
+    close_writer(&a);
+    bucket_add_fault("GET", FAULT_FLIP_BIT, 1, 2); /* behind the list */
+    take_over(&b, 2, 6);
+    cr_assert_not(b.chain.owes_snapshot);
+    cr_assert(eq(u64, b.chain.last_lsn, 6));
+    demand(&b, write_some(&b), CHAIN_OK); /* up to 9 in slot 4 */
+    close_writer(&b);
+
+    bucket_put("log/0000000000000004", view_str("no slot at all"));
+    take_over(&a, 3, 9);
+    cr_assert(a.chain.owes_snapshot);
+    cr_assert(eq(u64, a.chain.last_lsn, 6)); /* of the fence before it */
+    cr_assert(eq(u64, a.chain.next_seq, 6));
+    log_give(a.feed, 5, 5); /* and what was lost is told again */
+    prepare(&a);
+    demand(&a, chain_write(&a.chain), CHAIN_OK);
+    cr_assert(eq(u64, log_read(5).last_lsn, 9));
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, a_slot_under_the_name_of_another_counts_as_damaged)
+{
+    bucket_open();
+    log_put_fence(0, 1, uuid);
+    bucket_put("log/0000000000000001", log_slot(0));
+    take_over(&a, 2, 0);
+    cr_assert(a.chain.owes_snapshot);
+    cr_assert(eq(u64, a.chain.next_seq, 3));
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, an_archive_whose_end_is_all_damage_is_not_written)
+{
+    bucket_open();
+    for (uint64_t seq = 0; seq < 9; seq++) {
+        char name[SLOT_NAME_BYTES];
+        slot_name(name, seq);
+        bucket_put(name, view_str("no slot at all"));
+    }
+    open_writer(&a, 1, 0);
+    demand(&a, chain_find(&a.chain, &no_hint), CHAIN_FAILED);
+    cr_assert_not_null(strstr(a.chain.errmsg, "damaged"), "%s", a.chain.errmsg);
+    close_writer(&a);
+    bucket_close();
+}
+
+/* ---- Somebody else -------------------------------------------------------------------------- */
+
+Test(chain, the_archive_of_another_store_is_left_alone)
+{
+    static const uint8_t other[SLOT_UUID_BYTES] = {9};
+    bucket_open();
+    log_put_fence(0, 1, other);
+    open_writer(&a, 5, 0);
+    demand(&a, chain_find(&a.chain, &no_hint), CHAIN_FOREIGN);
+    cr_assert_not_null(strstr(a.chain.errmsg, "another store"));
+    cr_assert(eq(u64, bucket.count, 1));
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, an_archive_of_a_newer_format_is_left_alone)
+{
+    uint8_t bytes[SLOT_HEADER_BYTES] = "SATCHLOG\x02";
+    bucket_open();
+    bucket_put("log/0000000000000000", view_of(bytes, sizeof bytes));
+    open_writer(&a, 5, 0);
+    demand(&a, chain_find(&a.chain, &no_hint), CHAIN_UNSUPPORTED);
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, who_is_of_an_epoch_that_is_over_does_not_begin)
+{
+    for (uint64_t epoch = 6; epoch <= 8; epoch++) {
+        bucket_open();
+        log_put_fence(0, 7, uuid);
+        open_writer(&a, epoch, 0);
+        demand(&a, chain_find(&a.chain, &no_hint), epoch > 7 ? CHAIN_OK : CHAIN_FENCED);
+        close_writer(&a);
+        bucket_close();
+    }
+}
+
+Test(chain, a_storage_without_conditions_is_for_who_says_to_be_alone)
+{
+    for (unsigned is_single = 0; is_single < 2; is_single++) {
+        for (unsigned ignores = 0; ignores < 2; ignores++) {
+            bucket_open();
+            bucket.ignores_conditions = ignores;
+            bucket.refuses_conditions = !ignores;
+            open_writer(&a, 1, 0);
+            a.chain.options.is_single_writer = is_single;
+            demand(&a, chain_find(&a.chain, &no_hint), is_single ? CHAIN_OK : CHAIN_UNSAFE);
+            if (is_single) {
+                demand(&a, chain_fence(&a.chain, 1), CHAIN_OK);
+                demand(&a, write_some(&a), CHAIN_OK);
+                log_put_fence(2, 2, uuid); /* not alone after all: that is noticed later */
+                demand(&a, write_some(&a), CHAIN_FENCED);
+            }
+            close_writer(&a);
+            bucket_close();
+        }
+    }
+    bucket.ignores_conditions = false;
+    bucket.refuses_conditions = false;
+}
+
+static void be_quicker(void *arg)
+{
+    (void)arg;
+    demand(&a, write_some(&a), CHAIN_OK);
+}
+
+Test(chain, a_predecessor_that_still_writes_only_makes_a_start_take_longer)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK);
+    open_writer(&b, 2, 6);
+    demand(&b, chain_find(&b.chain, &no_hint), CHAIN_OK);
+    cr_assert(eq(u64, b.chain.last_lsn, 3));
+    bucket_add_meanwhile("PUT", be_quicker, NULL);
+    demand(&b, chain_fence(&b.chain, 1), CHAIN_OK);
+    cr_assert_not(b.chain.is_open);
+    demand(&b, chain_find(&b.chain, &no_hint), CHAIN_OK);
+    cr_assert(eq(u64, b.chain.last_lsn, 6));
+    demand(&b, chain_fence(&b.chain, 1), CHAIN_OK);
+    cr_assert(b.chain.is_open);
+    demand(&b, write_some(&b), CHAIN_OK);
+    demand(&a, write_some(&a), CHAIN_FENCED);
+    cr_assert(eq(u64, log_read(0).gaps, 0));
+    close_writer(&a);
+    close_writer(&b);
+    bucket_close();
+}
+
+/* ---- Zombies -------------------------------------------------------------------------------- */
+
+/* What happens while the old writer is stopped. */
+struct interlude {
+    unsigned slots;   /* that the new one writes behind its fence */
+    unsigned removed; /* by retention, from the front */
+    bool is_long;     /* longer than a writer may be silent */
+};
+
+static void run_interlude(void *arg)
+{
+    const struct interlude *interlude = arg;
+    uint64_t removed_first = 0;
+    take_over(&b, 2, a.next_lsn - 1);
+    for (unsigned i = 0; i < interlude->slots; i++) {
+        demand(&b, write_some(&b), CHAIN_OK);
+    }
+    for (unsigned i = 0; i < interlude->removed && removed_first + 1 < b.chain.next_seq; i++) {
+        char name[SLOT_NAME_BYTES];
+        slot_name(name, removed_first++);
+        bucket_remove(name);
+    }
+    if (interlude->is_long) {
+        atomic_fetch_add(&bucket.clock_ahead_ms, HOUR_MS);
+    }
+}
+
+/* The log is one chain, and the last word is the new writer's. */
+static void demand_no_fork(uint64_t removed)
+{
+    struct log_found found = log_read(removed < b.chain.next_seq ? removed : b.chain.next_seq - 1);
+    cr_assert(eq(u64, found.epoch, 2));
+    demand(&b, write_some(&b), CHAIN_OK);
+    found = log_read(removed < b.chain.next_seq - 1 ? removed : b.chain.next_seq - 2);
+    cr_assert(eq(u64, found.epoch, 2));
+    cr_assert(eq(u64, found.last_lsn, b.next_lsn - 1));
+}
+
+Test(chain, a_writer_that_wakes_behind_its_successor_is_fenced_20_of_20_times)
+{
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct interlude interlude = {.slots = round % 5};
+        bucket_open();
+        take_over(&a, 1, 0);
+        for (unsigned i = 0; i < round; i++) {
+            demand(&a, write_some(&a), CHAIN_OK);
+        }
+        run_interlude(&interlude);
+        demand(&a, write_some(&a), CHAIN_FENCED);
+        demand(&a, write_some(&a), CHAIN_FENCED);
+        demand_no_fork(0);
+        close_writer(&a);
+        close_writer(&b);
+        bucket_close();
+    }
+}
+
+Test(chain, a_writer_that_is_stopped_in_the_middle_of_a_request_is_fenced_20_of_20_times)
+{
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct interlude interlude = {.slots = round % 5};
+        bucket_open();
+        take_over(&a, 1, 0);
+        for (unsigned i = 0; i < round; i++) {
+            demand(&a, write_some(&a), CHAIN_OK);
+        }
+        bucket_add_meanwhile("PUT", run_interlude, &interlude);
+        demand(&a, write_some(&a), CHAIN_FENCED);
+        demand_no_fork(0);
+        close_writer(&a);
+        close_writer(&b);
+        bucket_close();
+    }
+}
+
+Test(chain, numbers_that_retention_made_free_do_not_let_a_zombie_in)
+{
+    for (unsigned in_request = 0; in_request < 2; in_request++) {
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            struct interlude interlude = {.slots = round + 1, .removed = 1000, .is_long = true};
+            bucket_open();
+            take_over(&a, 1, 0);
+            demand(&a, write_some(&a), CHAIN_OK);
+            if (in_request) {
+                bucket_add_meanwhile("PUT", run_interlude, &interlude);
+            } else {
+                run_interlude(&interlude);
+            }
+            demand(&a, write_some(&a), CHAIN_FENCED);
+            demand(&a, write_some(&a), CHAIN_FENCED);
+            if (!in_request) {
+                cr_assert_null(log_slot(a.chain.next_seq).ptr); /* not even tried */
+            }
+            demand_no_fork(round + 3);
+            close_writer(&a);
+            close_writer(&b);
+            bucket_close();
+        }
+    }
+}
+
+Test(chain, a_writer_that_was_silent_for_long_and_is_alone_goes_on)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    demand(&a, write_some(&a), CHAIN_OK);
+    size_t lists = bucket.lists;
+    demand(&a, write_some(&a), CHAIN_OK);
+    cr_assert(eq(sz, bucket.lists, lists));
+    atomic_fetch_add(&bucket.clock_ahead_ms, STALE_MS + 1);
+    demand(&a, write_some(&a), CHAIN_OK);
+    cr_assert(eq(sz, bucket.lists, lists + 1));
+    demand(&a, write_some(&a), CHAIN_OK);
+    cr_assert(eq(sz, bucket.lists, lists + 1));
+    /* Also when its own slot is there by an attempt that seemed to fail. */
+    bucket_add_fault("PUT", FAULT_LOSE_REPLY, 0, 1);
+    demand(&a, write_some(&a), CHAIN_FAILED);
+    atomic_fetch_add(&bucket.clock_ahead_ms, STALE_MS + 1);
+    demand(&a, write_some(&a), CHAIN_OK);
+    cr_assert(eq(u64, log_read(0).last_lsn, a.next_lsn - 1));
+    close_writer(&a);
+    bucket_close();
+}
