@@ -71,10 +71,19 @@ static enum status check_full_uri(const char *uri, char *errmsg, size_t errmsg_b
     return STATUS_OK;
 }
 
+/* Secrets pass through jansson's memory. What it allocated before is freed in the same way, so it
+ * only matters that this is done before threads use it. */
+static void set_up(void)
+{
+    json_set_alloc_funcs(secret_heap_malloc, secret_heap_free);
+}
+
 enum status credentials_source_open(char *(*environ_get)(const char *name),
                                     struct credentials_source *out, char *errmsg,
                                     size_t errmsg_bytes)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, set_up);
     *out = (struct credentials_source){
         .key_id = variable(environ_get, "AWS_ACCESS_KEY_ID"),
         .secret = variable(environ_get, "AWS_SECRET_ACCESS_KEY"),
@@ -219,18 +228,10 @@ static enum s3_status read_reply(const struct s3_http_reply *reply, struct crede
     return status;
 }
 
-/* Secrets pass through jansson's memory; nothing else in a server's process uses it. */
-static void set_up(void)
-{
-    json_set_alloc_funcs(secret_heap_malloc, secret_heap_free);
-}
-
 static enum s3_status ask(const struct credentials_source *self,
                           const struct s3_transport *transport, char *line,
                           struct credentials_keys *out, char *errmsg, size_t errmsg_bytes)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, set_up);
     const char *const headers[] = {"Accept: application/json", line};
     bool has_line = false;
     struct s3_http_reply reply = {0};
