@@ -97,6 +97,15 @@ static void *restorer_run(void *arg)
     return NULL;
 }
 
+static void restorer_free(struct restorer *self)
+{
+    s3_close(self->s3);
+    stop_close(&self->stop);
+    place_close(&self->place);
+    (void)pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
 enum status restorer_start(const struct settings *settings, void (*done)(void *arg), void *arg,
                            struct restorer **out, char *errmsg, size_t errmsg_bytes)
 {
@@ -125,11 +134,7 @@ enum status restorer_start(const struct settings *settings, void (*done)(void *a
     }
     if (status != STATUS_OK) {
         (void)snprintf(errmsg, errmsg_bytes, "--restore: %s", why);
-        s3_close(self->s3);
-        stop_close(&self->stop);
-        place_close(&self->place);
-        (void)pthread_mutex_destroy(&self->lock);
-        free(self);
+        restorer_free(self);
         return status;
     }
     *out = self;
@@ -142,11 +147,7 @@ enum status restorer_finish(struct restorer *self, char *errmsg, size_t errmsg_b
     /* An archive without a snapshot is that of a store that is about to begin. */
     enum status status = self->status == STATUS_NOT_FOUND ? STATUS_OK : self->status;
     (void)snprintf(errmsg, errmsg_bytes, "cannot restore: %s", self->report.text);
-    s3_close(self->s3);
-    stop_close(&self->stop);
-    place_close(&self->place);
-    (void)pthread_mutex_destroy(&self->lock);
-    free(self);
+    restorer_free(self);
     return status;
 }
 

@@ -111,11 +111,7 @@ enum status backup_open(const struct backup_options *options, const struct backu
 
 void backup_changes(struct backup *self, const struct store_changes *changes)
 {
-    feed_changes(self->feed, &(struct feed_batch){.follows_lsn = changes->follows_lsn,
-                                                  .first_lsn = changes->first_lsn,
-                                                  .time_ms = changes->time_ms,
-                                                  .count = changes->count,
-                                                  .records = changes->records});
+    feed_changes(self->feed, changes);
 }
 
 static enum status start_shipper(struct backup *self, const struct store *store)

@@ -74,7 +74,7 @@ enum chain_status chain_finish_slot(struct chain *self)
 }
 
 /* A batch without what the archive has, and bound to that; false: it has all of it. */
-static bool trim(uint64_t last_lsn, const struct feed_batch *batch, struct slot_batch *out)
+static bool trim(uint64_t last_lsn, const struct store_changes *batch, struct slot_batch *out)
 {
     *out = (struct slot_batch){.follows_lsn = batch->follows_lsn,
                                .first_lsn = batch->first_lsn,
@@ -100,7 +100,7 @@ static bool trim(uint64_t last_lsn, const struct feed_batch *batch, struct slot_
 bool chain_first_new(const struct chain *self, const struct feed_taken *taken, int64_t *time_ms)
 {
     struct feed_cursor cursor = {0};
-    struct feed_batch batch;
+    struct store_changes batch;
     while (feed_next(taken, &cursor, &batch)) {
         if (batch.first_lsn + batch.count - 1 > self->last_lsn) {
             *time_ms = (int64_t)batch.time_ms;
@@ -114,7 +114,7 @@ bool chain_first_new(const struct chain *self, const struct feed_taken *taken, i
 static bool has_gap(const struct chain *self, const struct feed_taken *taken)
 {
     struct feed_cursor cursor = {0};
-    struct feed_batch batch;
+    struct store_changes batch;
     struct slot_batch trimmed;
     uint64_t last_lsn = self->last_lsn;
     bool is_missing = false;
@@ -130,7 +130,7 @@ static bool has_gap(const struct chain *self, const struct feed_taken *taken)
 static enum status append_all(struct chain *self, const struct feed_taken *taken)
 {
     struct feed_cursor cursor = {0};
-    struct feed_batch batch;
+    struct store_changes batch;
     struct slot_batch trimmed;
     uint64_t last_lsn = self->last_lsn;
     enum status status = STATUS_OK;

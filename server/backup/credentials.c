@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backup/secret.h"
 #include "base/log.h"
@@ -61,11 +60,7 @@ static bool wait_until_due(struct credentials *self, int64_t due_ms)
             break;
         }
         int64_t wait_ms = due_ms - now_ms < LOOK_MS_MAX ? due_ms - now_ms : LOOK_MS_MAX;
-        struct timespec until;
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        int64_t ns = until.tv_nsec + wait_ms % 1000 * 1000000;
-        until.tv_sec += (time_t)(wait_ms / 1000 + ns / 1000000000);
-        until.tv_nsec = (long)(ns % 1000000000);
+        const struct timespec until = clock_moment_in(wait_ms * 1000000);
         (void)pthread_cond_timedwait(&self->wake, &self->lock, &until);
     }
     return !self->stopping;

@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 enum {
     CHUNK_BYTES = 1024 * 1024, /* also what wakes the shipper */
@@ -140,7 +141,7 @@ static void drop_all(struct feed *self)
 
 /* Does the batch go on where the last one ends, at the same time? Then one head does for both,
  * which matters when a fast disk makes ten thousand small ones a second. */
-static bool goes_on(const struct feed_chunk *chunk, const struct feed_batch *batch)
+static bool goes_on(const struct feed_chunk *chunk, const struct store_changes *batch)
 {
     struct batch_head head;
     if (chunk == NULL || batch->records.len > chunk->cap - chunk->len) {
@@ -152,7 +153,7 @@ static bool goes_on(const struct feed_chunk *chunk, const struct feed_batch *bat
            last_lsn + 1 == batch->first_lsn;
 }
 
-static void join(struct feed *self, const struct feed_batch *batch)
+static void join(struct feed *self, const struct store_changes *batch)
 {
     struct feed_chunk *chunk = self->last;
     struct batch_head head;
@@ -166,7 +167,7 @@ static void join(struct feed *self, const struct feed_batch *batch)
 }
 
 /* False: out of memory. With the lock held. */
-static bool append(struct feed *self, const struct feed_batch *batch)
+static bool append(struct feed *self, const struct store_changes *batch)
 {
     const struct batch_head head = {.follows_lsn = batch->follows_lsn,
                                     .first_lsn = batch->first_lsn,
@@ -191,7 +192,7 @@ static bool append(struct feed *self, const struct feed_batch *batch)
     return true;
 }
 
-void feed_changes(struct feed *self, const struct feed_batch *batch)
+void feed_changes(struct feed *self, const struct store_changes *batch)
 {
     const uint64_t last_lsn = batch->first_lsn + batch->count - 1;
     assert(batch->count > 0 && batch->records.len <= UINT32_MAX);
@@ -255,7 +256,8 @@ void feed_take(struct feed *self, size_t bytes_max, struct feed_taken *out)
     (void)pthread_mutex_unlock(&self->lock);
 }
 
-bool feed_next(const struct feed_taken *taken, struct feed_cursor *cursor, struct feed_batch *out)
+bool feed_next(const struct feed_taken *taken, struct feed_cursor *cursor,
+               struct store_changes *out)
 {
     struct batch_head head;
     if (!cursor->has_begun) {
@@ -269,11 +271,11 @@ bool feed_next(const struct feed_taken *taken, struct feed_cursor *cursor, struc
     }
     const uint8_t *bytes = cursor->chunk->bytes + cursor->at;
     memcpy(&head, bytes, sizeof head);
-    *out = (struct feed_batch){.follows_lsn = head.follows_lsn,
-                               .first_lsn = head.first_lsn,
-                               .time_ms = head.time_ms,
-                               .count = head.count,
-                               .records = view_of(bytes + sizeof head, head.bytes)};
+    *out = (struct store_changes){.follows_lsn = head.follows_lsn,
+                                  .first_lsn = head.first_lsn,
+                                  .time_ms = head.time_ms,
+                                  .count = head.count,
+                                  .records = view_of(bytes + sizeof head, head.bytes)};
     cursor->at += sizeof head + head.bytes;
     return true;
 }
@@ -298,11 +300,7 @@ void feed_return(struct feed *self, struct feed_taken *taken)
 
 static void wait_for_bytes(struct feed *self, size_t bytes_min, uint64_t ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + ms % 1000 * 1000000;
-    until.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    const struct timespec until = clock_moment_in((int64_t)ms * 1000000);
     (void)pthread_mutex_lock(&self->lock);
     int error = 0;
     while (!self->is_woken && self->bytes < bytes_min && error == 0) {

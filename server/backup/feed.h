@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/metric.h"
+#include "store/store.h"
 
 #define FEED_METRICS(X)                                                                            \
     X(gauge, bytes, "satchel_backup_feed_bytes", "",                                               \
@@ -36,24 +37,15 @@ struct feed_options {
     struct feed_metrics *metrics; /* borrowed for the feed's life */
 };
 
-/* Changes as the store tells them: the n-th of `records` has the lsn first_lsn + n, and between
- * follows_lsn and first_lsn there was none. */
-struct feed_batch {
-    uint64_t follows_lsn;
-    uint64_t first_lsn;
-    uint64_t time_ms;    /* wall clock when they became durable */
-    uint32_t count;      /* at least 1 */
-    struct view records; /* borrowed; less than 4 GiB */
-};
-
 /** OK or NO_MEMORY. */
 enum status feed_open(const struct feed_options *options, struct feed **out) MUST_CHECK;
 
 /** Frees it with everything in it; nobody may be using it any more. NULL is fine. */
 void feed_close(struct feed *self);
 
-/** Gives a batch, which is copied. It may get lost; see above. One thread at a time. */
-void feed_changes(struct feed *self, const struct feed_batch *batch);
+/** Gives changes as the store tells them (at least one, less than 4 GiB of records), which are
+ *  copied. They may get lost; see above. One thread at a time. */
+void feed_changes(struct feed *self, const struct store_changes *batch);
 
 /* What was dropped since the last take. */
 struct feed_gap {
@@ -85,7 +77,8 @@ struct feed_cursor {
 
 /** The next batch, which borrows from what was taken; false: there is none. Batches of one
  *  millisecond may have become one. */
-bool feed_next(const struct feed_taken *taken, struct feed_cursor *cursor, struct feed_batch *out);
+bool feed_next(const struct feed_taken *taken, struct feed_cursor *cursor,
+               struct store_changes *out);
 
 /** Gives the memory back, for what comes; `taken` is zeroed. Same thread as feed_take(). */
 void feed_return(struct feed *self, struct feed_taken *taken);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backup/archive.h"
@@ -56,14 +55,7 @@ static void wait_ms(struct snapshotter *self, int64_t ms)
         (void)pthread_cond_wait(&self->wake, &self->lock);
         return;
     }
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = clock_moment_in(ms * 1000000);
     (void)pthread_cond_timedwait(&self->wake, &self->lock, &until);
 }
 

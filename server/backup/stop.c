@@ -2,7 +2,8 @@
 #include "backup/stop.h"
 
 #include <assert.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 void stop_init(struct stop *self)
 {
@@ -39,11 +40,7 @@ bool stop_requested(const struct stop *self)
 
 bool stop_wait(struct stop *self, uint64_t ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + ms % 1000 * 1000000;
-    until.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    const struct timespec until = clock_moment_in((int64_t)ms * 1000000);
     (void)pthread_mutex_lock(&self->lock);
     int error = 0;
     while (!stop_requested(self) && error == 0) {

@@ -2,7 +2,6 @@
 #include "base/clock.h"
 
 #include <stddef.h>
-#include <time.h>
 
 static int64_t system_wall_ms(void *arg)
 {
@@ -22,3 +21,13 @@ static int64_t system_mono_ns(void *arg)
 
 const struct clock clock_system = {
     .wall_ms = system_wall_ms, .mono_ns = system_mono_ns, .arg = NULL};
+
+struct timespec clock_moment_in(int64_t ns)
+{
+    struct timespec moment;
+    (void)clock_gettime(CLOCK_MONOTONIC, &moment);
+    int64_t at_ns = moment.tv_nsec + ns;
+    moment.tv_sec += (time_t)(at_ns / 1000000000);
+    moment.tv_nsec = (long)(at_ns % 1000000000);
+    return moment;
+}

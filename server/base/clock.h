@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <time.h>
 
 struct clock {
     int64_t (*wall_ms)(void *arg); /* milliseconds since 1970-01-01 UTC */
@@ -17,6 +18,10 @@ struct clock {
 
 /** The system's clocks. Any thread. */
 extern const struct clock clock_system;
+
+/** The moment `ns` nanoseconds from now for pthread_cond_timedwait() on a condition that goes by
+ *  CLOCK_MONOTONIC. Any thread. */
+struct timespec clock_moment_in(int64_t ns);
 
 static inline int64_t clock_wall_ms(const struct clock *self)
 {

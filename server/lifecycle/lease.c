@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -193,11 +192,7 @@ static void lose(struct lease *self, const char *why)
 /* Waits for `pause_ns`, for lease_confirm() or for the end; true when it is the end. */
 static bool wait_for_work(struct lease *self, int64_t pause_ns)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t at_ns = until.tv_nsec + pause_ns;
-    until.tv_sec += (time_t)(at_ns / 1000000000);
-    until.tv_nsec = (long)(at_ns % 1000000000);
+    const struct timespec until = clock_moment_in(pause_ns);
     (void)pthread_mutex_lock(&self->lock);
     while (!self->stopping && self->wanted == self->confirmed &&
            pthread_cond_timedwait(&self->wake, &self->lock, &until) != ETIMEDOUT) {

@@ -185,22 +185,10 @@ static enum status flush_once(struct journal *self, struct chunk *chunks)
     return status;
 }
 
-static struct timespec soon(int64_t in_ns)
-{
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += in_ns;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return until;
-}
-
 /* Waits a little; false when the journal is to be closed. */
 static bool pause_for_space(struct journal *self)
 {
-    const struct timespec until = soon(SPACE_POLL_NS);
+    const struct timespec until = clock_moment_in(SPACE_POLL_NS);
     (void)pthread_mutex_lock(&self->lock);
     while (!self->stopping &&
            pthread_cond_timedwait(&self->work, &self->lock, &until) != ETIMEDOUT) {
@@ -267,7 +255,7 @@ static enum status note_durable(struct journal *self)
 static enum status wait_for_records(struct journal *self)
 {
     enum status status = STATUS_OK;
-    const struct timespec until = soon(IDLE_NS);
+    const struct timespec until = clock_moment_in(IDLE_NS);
     self->doing = IDLE;
     while (self->first == NULL && !self->stopping && status == STATUS_OK) {
         if (self->noted) {
@@ -294,8 +282,8 @@ static int64_t collect_ns(const struct journal *self)
 /* Lets records collect. */
 static void wait_for_more(struct journal *self)
 {
-    const struct timespec paced = soon(PACE_NS);
-    const struct timespec collected = soon(collect_ns(self));
+    const struct timespec paced = clock_moment_in(PACE_NS);
+    const struct timespec collected = clock_moment_in(collect_ns(self));
     int rc = 0;
     while (rc != ETIMEDOUT && !self->stopping && !is_much(self) &&
            !(self->awaited && is_crowd(self))) {

@@ -10,7 +10,6 @@
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/dir.h"
 #include "base/log.h"
@@ -127,15 +126,7 @@ static uint64_t checkpoint_in_ms(const struct store *self)
 /* Waits until a checkpoint is due; false when the store closes. */
 static bool wait_for_work(struct store *self)
 {
-    uint64_t in_ms = checkpoint_in_ms(self);
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(in_ms / 1000);
-    until.tv_nsec += (long)(in_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = clock_moment_in((int64_t)checkpoint_in_ms(self) * 1000000);
     (void)pthread_mutex_lock(&self->keeper_lock);
     store_work_export(self);
     while (!self->stopping && !self->checkpoint_due && !store_export_is_due(self) &&

@@ -107,8 +107,8 @@ static void make_changes(uint64_t follows_lsn, uint64_t first_lsn, uint32_t coun
         store_u16(record + 6, 1);
         record[8] = (uint8_t)('0' + (first_lsn + i) % 10);
     }
-    feed_changes(feed,
-                 &(struct feed_batch){.follows_lsn = follows_lsn,
+    feed_changes(
+        feed, &(struct store_changes){.follows_lsn = follows_lsn,
                                       .first_lsn = first_lsn,
                                       .time_ms = (uint64_t)clock_wall_ms(&clock_system),
                                       .count = count,

@@ -30,11 +30,11 @@ static void close_feed(void)
 /* Gives `count` changes from first_lsn on, of `bytes` together. */
 static void give(uint64_t first_lsn, uint32_t count, uint64_t time_ms, size_t bytes)
 {
-    feed_changes(feed, &(struct feed_batch){.follows_lsn = first_lsn - 1,
-                                            .first_lsn = first_lsn,
-                                            .time_ms = time_ms,
-                                            .count = count,
-                                            .records = view_of(ones, bytes)});
+    feed_changes(feed, &(struct store_changes){.follows_lsn = first_lsn - 1,
+                                               .first_lsn = first_lsn,
+                                               .time_ms = time_ms,
+                                               .count = count,
+                                               .records = view_of(ones, bytes)});
 }
 
 static struct feed_taken take(size_t bytes_max)
@@ -49,7 +49,7 @@ static void demand_batches(struct feed_taken taken, size_t count, const uint64_t
                            const uint32_t *counts, size_t bytes)
 {
     struct feed_cursor cursor = {0};
-    struct feed_batch batch;
+    struct store_changes batch;
     for (size_t i = 0; i < count; i++) {
         cr_assert(feed_next(&taken, &cursor, &batch), "batch %zu", i);
         cr_assert(eq(u64, batch.first_lsn, first_lsns[i]));
@@ -88,17 +88,17 @@ Test(feed, what_is_given_is_taken_once_in_order)
 Test(feed, batches_of_one_millisecond_without_a_gap_become_one)
 {
     struct feed_cursor cursor = {0};
-    struct feed_batch batch;
+    struct store_changes batch;
     open_feed(0);
     give(1, 2, 1000, 50);
     give(3, 4, 1000, 60);
     give(7, 1, 1001, 50); /* later */
     give(9, 1, 1001, 50); /* and the one before is missing */
-    feed_changes(feed, &(struct feed_batch){.follows_lsn = 9,
-                                            .first_lsn = 20, /* numbers that were never given */
-                                            .time_ms = 1001,
-                                            .count = 1,
-                                            .records = view_of(ones, 50)});
+    feed_changes(feed, &(struct store_changes){.follows_lsn = 9,
+                                               .first_lsn = 20, /* numbers that were never given */
+                                               .time_ms = 1001,
+                                               .count = 1,
+                                               .records = view_of(ones, 50)});
     struct feed_taken taken = take(MIB);
     cr_assert(feed_next(&taken, &cursor, &batch));
     cr_assert(eq(u64, batch.follows_lsn, 0));
@@ -229,7 +229,7 @@ Test(feed, while_one_thread_gives_another_takes_all_of_it_in_order, .timeout = 6
     while (next_lsn <= MANY) {
         struct feed_taken taken = take(MIB);
         struct feed_cursor cursor = {0};
-        struct feed_batch batch;
+        struct store_changes batch;
         while (feed_next(&taken, &cursor, &batch)) {
             cr_assert(eq(u64, batch.first_lsn, next_lsn));
             next_lsn += batch.count;

@@ -26,11 +26,11 @@ void log_give_after(struct feed *feed, uint64_t follows_lsn, uint64_t first_lsn,
     struct buf records = {0};
     const struct slot_batch batch = kit_batch(&records, follows_lsn, first_lsn, count,
                                               (int64_t)change_time_ms);
-    feed_changes(feed, &(struct feed_batch){.follows_lsn = follows_lsn,
-                                            .first_lsn = first_lsn,
-                                            .time_ms = change_time_ms,
-                                            .count = count,
-                                            .records = batch.records});
+    feed_changes(feed, &(struct store_changes){.follows_lsn = follows_lsn,
+                                               .first_lsn = first_lsn,
+                                               .time_ms = change_time_ms,
+                                               .count = count,
+                                               .records = batch.records});
     buf_free(&records);
 }
 
