@@ -111,7 +111,7 @@ static enum plan_end name_end(const struct plan_input *input, const struct plan_
 static void describe(struct plan *plan, const struct manifest *snapshot)
 {
     char name[SNAPSHOT_NAME_BYTES];
-    char lost[64] = "";
+    char lost[96] = "";
     snapshot_name(name, &snapshot->id, SNAPSHOT_ROWS);
     if (plan->lost_lsn != 0) {
         (void)snprintf(lost, sizeof lost, "; what is known to be lost goes up to change %" PRIu64,
