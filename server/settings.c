@@ -83,10 +83,11 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
         (void)printf("satcheld, the Satchel session store\n\nUsage: satcheld [OPTION…]\n\n"
                      "Each option can also be given by the environment variable beside it.\n\n");
         option_help(groups, group_count, stdout);
-        (void)printf(
-            "\nSignals: SIGTERM and SIGINT stop it in order, SIGUSR1 writes a checkpoint.\n"
-            "Exit codes: 0 stopped as asked, 1 could not start, 2 unusable options, "
-            "3 the storage failed,\n4 stopping was cut short.\n");
+        (void)printf("\nSignals: SIGTERM and SIGINT stop it in order, SIGUSR1 writes a checkpoint, "
+                     "SIGUSR2 takes a "
+                     "snapshot\nfor the backup.\n"
+                     "Exit codes: 0 stopped as asked, 1 could not start, 2 unusable options, "
+                     "3 the storage failed,\n4 stopping was cut short.\n");
     }
     return false;
 }
