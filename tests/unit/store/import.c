@@ -32,7 +32,8 @@ static void collect(void *arg, const struct store_changes *changes)
     struct source *self = arg;
     cr_assert(lt(sz, self->fed_count, FED_MAX));
     struct fed *fed = &self->fed[self->fed_count++];
-    *fed = (struct fed){.changes = *changes};
+    fed->changes = *changes;
+    fed->records.len = 0; /* what is collected again replaces what was */
     cr_assert(buf_append(&fed->records, changes->records) == STATUS_OK);
     fed->changes.records = buf_view(&fed->records);
 }
