@@ -5,8 +5,9 @@
  *                                      └─ another's: standby ─▲                          (backup)
  *
  * Exit codes: 0 stopped as asked · 1 could not start · 2 unusable options · 3 the storage failed
- * while serving (nothing is acknowledged after that) · 4 stopping took too long, or was cut short
- * by a second signal; everything acknowledged is in the journal all the same.
+ * while serving, or another store has taken the backup over (nothing is acknowledged after that) ·
+ * 4 stopping took too long, or was cut short by a second signal; everything acknowledged is in the
+ * journal all the same.
  */
 #include <event2/event.h>
 #include <inttypes.h>

@@ -87,7 +87,8 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
                      "SIGUSR2 takes a "
                      "snapshot\nfor the backup.\n"
                      "Exit codes: 0 stopped as asked, 1 could not start, 2 unusable options, "
-                     "3 the storage failed,\n4 stopping was cut short.\n");
+                     "3 the storage failed,\nor another store has taken the backup over, 4 "
+                     "stopping was cut short.\n");
     }
     return false;
 }

@@ -135,11 +135,8 @@ static enum status start_shipper(struct backup *self, const struct store *store)
 static enum status start_snapshotter(struct backup *self, struct store *store)
 {
     const struct snapshotter_options options = {.interval_ms = self->options.snapshot_ms};
-    const struct snapshotter_deps deps = {.s3 = self->snapshot_s3,
-                                          .stop = &self->snapshot_stop,
-                                          .store = store,
-                                          .shipper = self->shipper,
-                                          .clock = &clock_system};
+    const struct snapshotter_deps deps = {
+        .s3 = self->snapshot_s3, .store = store, .shipper = self->shipper, .clock = &clock_system};
     struct snapshotter *snapshotter = NULL;
     enum status status = snapshotter_open(&options, &deps, &snapshotter);
     if (status == STATUS_OK) {

@@ -16,7 +16,7 @@ struct restore {
     struct restore_report *report;
     struct findings found;       /* what the archive has */
     struct plan plan;            /* owned */
-    struct store_import *import; /* owned; NULL: a dry run, or not begun */
+    struct store_import *import; /* owned; NULL: not begun */
     struct rows_stream_reader rows;
     struct decompressor *decompressor; /* owned */
     struct slot slot;
@@ -62,7 +62,7 @@ static enum status take_row(void *arg, struct view image, const struct session *
 {
     struct restore *self = arg;
     (void)session;
-    return self->import == NULL ? STATUS_OK : store_import_session(self->import, image);
+    return store_import_session(self->import, image);
 }
 
 static enum status take_raw(void *arg, struct view raw)
@@ -117,7 +117,7 @@ static enum status read_rows(struct restore *self)
     if (got == S3_STOPPED) { /* by us: say why */
         enum status status = decompressor_read(self->decompressor, (struct view){0}, take_raw,
                                                self);
-        const char *why = self->import != NULL && store_import_error(self->import)[0] != '\0'
+        const char *why = store_import_error(self->import)[0] != '\0'
                               ? store_import_error(self->import)
                           : self->rows.errmsg[0] != '\0' ? self->rows.errmsg
                                                          : decompressor_error(self->decompressor);
@@ -139,9 +139,6 @@ static enum status apply(struct restore *self, const struct slot_batch *batch, u
                                           .records = view_of(batch->records.ptr, len)};
     self->report->changes += kept;
     self->report->last_time_ms = batch->time_ms;
-    if (self->import == NULL) {
-        return STATUS_OK;
-    }
     enum status status = store_import_changes(self->import, &changes);
     return status == STATUS_OK ? STATUS_OK
                                : say(self, status, "changes", store_import_error(self->import));
@@ -252,14 +249,14 @@ static enum status attempt(struct restore *self)
     report->changes = 0;
     report->last_time_ms = report->snapshot.time_ms;
     report->text[0] = '\0';
-    enum status status = self->job->is_dry ? STATUS_OK : begin_import(self);
+    enum status status = begin_import(self);
     if (status == STATUS_OK) {
         status = read_rows(self);
     }
     if (status == STATUS_OK) {
         status = replay_slots(self);
     }
-    if (status == STATUS_OK && self->import != NULL) {
+    if (status == STATUS_OK) {
         struct store_import *import = self->import;
         char errmsg[RESTORE_TEXT_BYTES];
         self->import = NULL;
@@ -312,9 +309,6 @@ enum status restore_run(const struct restore_job *job, struct restore_report *ou
     show(&self, RESTORE_LOOKING, 0, 0);
     enum status status = findings_collect(&self.found, job->archive, &job->target, out->text,
                                           RESTORE_TEXT_BYTES);
-    if (status == STATUS_OK && job->clears && !job->is_dry) {
-        status = store_import_clear(job->data_dir, job->file, out->text, RESTORE_TEXT_BYTES);
-    }
     if (status == STATUS_OK) {
         status = try_all(&self);
     }

@@ -25,18 +25,16 @@ enum restore_stage { RESTORE_LOOKING, RESTORE_ROWS, RESTORE_CHANGES };
 struct restore_job {
     struct archive *archive; /* borrowed, as all here; the caller's alone during the call */
     struct target target;
-    const char *data_dir; /* not looked at in a dry run */
+    const char *data_dir; /* has no store */
     const char *run_dir;  /* NULL: a private one in /tmp */
     uint64_t map_bytes;
     const struct file_ops *file;
-    bool is_dry; /* read and check everything, write nothing */
-    bool clears; /* what is in the directory goes first */
     /* Told from time to time; `total` 0: not known. May be NULL. */
     void (*progress)(void *arg, enum restore_stage stage, uint64_t done, uint64_t total);
     void *arg;
 };
 
-/* What was restored, or would be. */
+/* What was restored. */
 struct restore_report {
     struct manifest snapshot;
     unsigned passed_over; /* newer snapshots that were damaged */

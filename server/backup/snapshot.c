@@ -15,8 +15,7 @@ enum {
 
 struct snapshot {
     const struct snapshot_job *job;
-    struct manifest manifest; /* as far as it is known */
-    size_t part_bytes;
+    struct manifest manifest;      /* as far as it is known */
     struct compressor *compressor; /* owned, as all below */
     struct buf raw;                /* a part of the stream */
     struct buf part;               /* compressed, not sent yet */
@@ -72,7 +71,7 @@ static enum status compress(struct snapshot *self)
         return out_of_memory(self);
     }
     self->raw.len = 0;
-    return self->part.len >= self->part_bytes ? send_part(self) : STATUS_OK;
+    return self->part.len >= PART_BYTES ? send_part(self) : STATUS_OK;
 }
 
 /* The end of the stream, and the last part. */
@@ -129,14 +128,9 @@ static enum status send_rows(struct snapshot *self)
         }
         self->manifest.sessions += count_rows(
             view_of(self->raw.ptr + before, self->raw.len - before));
-        uint32_t parts = self->manifest.parts;
         enum status sent = compress(self);
         if (sent != STATUS_OK) {
             return sent;
-        }
-        if (job->progress != NULL && self->manifest.parts != parts) {
-            job->progress(job->arg, self->manifest.sessions,
-                          compressor_stored_bytes(self->compressor));
         }
     } while (status == STATUS_OK);
     /* All changes that the rows may have are durable by now. */
@@ -161,7 +155,6 @@ static enum status prepare(struct snapshot *self)
         .next_seq = job->next_seq,
     };
     memcpy(self->manifest.uuid, identity.uuid, sizeof self->manifest.uuid);
-    self->part_bytes = job->part_bytes == 0 ? PART_BYTES : job->part_bytes;
     self->compressor = compressor_new();
     self->parts = calloc(MANIFEST_PARTS_MAX, sizeof *self->parts);
     bool is_ready = self->compressor != NULL && self->parts != NULL &&

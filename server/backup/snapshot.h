@@ -27,10 +27,6 @@ struct snapshot_job {
     const struct clock *clock; /* the wall clock the log's times are from */
     uint64_t from_lsn;         /* the log has every change up to it, in slots before next_seq … */
     uint64_t next_seq;         /* … and every later one from this slot on, then or soon */
-    size_t part_bytes;         /* 0: 8 MiB; at least 5 MiB where the storage insists */
-    /* Told after each part; may be NULL. */
-    void (*progress)(void *arg, uint64_t sessions, uint64_t stored_bytes);
-    void *arg;
 };
 
 /**

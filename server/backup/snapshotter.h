@@ -31,8 +31,7 @@ struct snapshotter_options {
 
 /* All borrowed until the snapshotter is closed. */
 struct snapshotter_deps {
-    struct s3 *s3; /* the snapshotter's alone */
-    struct stop *stop;
+    struct s3 *s3; /* the snapshotter's alone; its stop ends a snapshot */
     struct store *store;
     struct shipper *shipper;
     const struct clock *clock;
