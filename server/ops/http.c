@@ -61,11 +61,12 @@ static void conn_free(struct http_conn *self)
 }
 
 /* Hands the reply to the socket; READING becomes REPLYING. */
-static void conn_reply(struct http_conn *self, const struct http_reply *reply, bool is_head)
+static void conn_reply(struct http_conn *self, const struct http_reply *reply,
+                       enum http_method method)
 {
     struct buf out = {0};
     self->state = HTTP_REPLYING;
-    if (http_write_reply(reply, is_head, &out) != STATUS_OK ||
+    if (http_write_reply(reply, method, &out) != STATUS_OK ||
         bufferevent_write(self->stream, out.ptr, out.len) != 0) {
         conn_free(self); /* out of memory: no answer is the answer */
     } else {
@@ -75,14 +76,14 @@ static void conn_reply(struct http_conn *self, const struct http_reply *reply, b
 }
 
 /* Answers with the code and its name alone. */
-static void conn_refuse(struct http_conn *self, unsigned code, bool is_head)
+static void conn_refuse(struct http_conn *self, unsigned code, enum http_method method)
 {
     struct http_reply reply = {.code = code, .content_type = "text/plain; charset=utf-8"};
     if (buf_printf(&reply.body, "%s\n", http_reason(code)) != STATUS_OK) {
         conn_free(self);
         return;
     }
-    conn_reply(self, &reply, is_head);
+    conn_reply(self, &reply, method);
     buf_free(&reply.body);
 }
 
@@ -90,8 +91,8 @@ static void conn_serve(struct http_conn *self, const struct http_request *reques
 {
     struct http_server *server = self->server;
     struct http_reply reply = {.code = 200, .content_type = "text/plain; charset=utf-8"};
-    server->handler(server->handler_arg, request->path, &reply);
-    conn_reply(self, &reply, request->is_head);
+    server->handler(server->handler_arg, request, &reply);
+    conn_reply(self, &reply, request->method);
     buf_free(&reply.body);
 }
 
@@ -108,7 +109,7 @@ static void on_read(struct bufferevent *stream, void *arg)
     size_t head_len = http_head_length(bytes);
     /* The watermark keeps the input from growing past the limit, so a longer head never ends. */
     if (head_len == 0 && len >= self->server->limits.head_bytes_max) {
-        conn_refuse(self, 431, false);
+        conn_refuse(self, 431, HTTP_GET);
         return;
     }
     if (head_len == 0) {
@@ -119,7 +120,7 @@ static void on_read(struct bufferevent *stream, void *arg)
     if (code == 200) {
         conn_serve(self, &request);
     } else {
-        conn_refuse(self, code, request.is_head);
+        conn_refuse(self, code, request.method);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * A small HTTP server for health checks and scrapes: one request a connection, GET and HEAD only,
- * no request bodies, everything bounded. It does not use libevent's evhttp, which can limit neither
+ * A small HTTP server for health checks and scrapes: one request a connection, no request bodies,
+ * everything bounded. It does not use libevent's evhttp, which can limit neither
  * the number of connections nor the time that one may take as a whole.
  *
  *     accepted ─▶ READING ──a whole head──▶ REPLYING ──all sent──▶ DRAINING ──peer closes──▶ freed
@@ -40,9 +40,10 @@ struct http_limits {
     int deadline_ms;        /* from accept to close */
 };
 
-/** Fills the reply to a GET (or HEAD) of `path`; `reply` comes empty with code 200 and text/plain,
- *  and goes to the peer after the call. */
-typedef void (*http_handler_fn)(void *arg, struct view path, struct http_reply *reply);
+/** Fills the reply to a request, which is valid during the call; `reply` comes empty with code 200
+ *  and text/plain, and goes to the peer after the call (to a HEAD without its body). */
+typedef void (*http_handler_fn)(void *arg, const struct http_request *request,
+                                struct http_reply *reply);
 
 /** Serves the connections of a listening, non-blocking socket from `base` (borrowed). Takes
  *  ownership of `fd`, also when it fails. OK or NO_MEMORY. */

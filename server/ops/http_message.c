@@ -1,6 +1,8 @@
 /* The text of HTTP messages. */
 #include "ops/http_message.h"
 
+#include <string.h>
+#include <strings.h>
 #include <time.h>
 
 size_t http_head_length(struct view bytes)
@@ -49,6 +51,60 @@ static bool is_token(struct view bytes)
     return bytes.len > 0;
 }
 
+static enum http_method method_of(struct view name)
+{
+    static const struct {
+        const char *name;
+        enum http_method method;
+    } methods[] = {{"GET", HTTP_GET}, {"HEAD", HTTP_HEAD}, {"POST", HTTP_POST}};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (view_equal(name, view_str(methods[i].name))) {
+            return methods[i].method;
+        }
+    }
+    return HTTP_OTHER;
+}
+
+static bool is_header(struct view name, const char *wanted)
+{
+    return name.len == strlen(wanted) && strncasecmp((const char *)name.ptr, wanted, name.len) == 0;
+}
+
+/* 200 for a Content-Length of nothing, 413 for one of something, 400 for what is no number. */
+static unsigned check_length(struct view value)
+{
+    unsigned code = 400;
+    for (size_t i = 0; i < value.len; i++) {
+        const uint8_t byte = value.ptr[i];
+        const bool is_space = byte == ' ' || byte == '\t';
+        if (!is_space && (byte < '0' || byte > '9')) {
+            return 400;
+        }
+        if (!is_space) {
+            code = byte != '0' || code == 413 ? 413 : 200;
+        }
+    }
+    return code;
+}
+
+/* 200 when the header lines `rest` announce no body. */
+static unsigned check_no_body(struct view rest)
+{
+    unsigned code = 200;
+    while (code == 200 && rest.len > 0) {
+        struct view value = take_until(&rest, '\n');
+        struct view name = take_until(&value, ':');
+        if (is_header(name, "Content-Length")) {
+            code = check_length(value.len > 0 && value.ptr[value.len - 1] == '\r'
+                                    ? view_of(value.ptr, value.len - 1)
+                                    : value);
+        } else if (is_header(name, "Transfer-Encoding")) {
+            code = 413;
+        }
+    }
+    return code;
+}
+
 unsigned http_parse_request(struct view head, struct http_request *out)
 {
     *out = (struct http_request){0};
@@ -58,15 +114,15 @@ unsigned http_parse_request(struct view head, struct http_request *out)
     if (!is_token(method) || !is_token(target) || !begins_with(line, "HTTP/") || !is_token(line)) {
         return 400;
     }
-    out->is_head = view_equal(method, view_str("HEAD"));
+    out->method = method_of(method);
     if (!view_equal(line, view_str("HTTP/1.1")) && !view_equal(line, view_str("HTTP/1.0"))) {
         return 505;
     }
-    if (!out->is_head && !view_equal(method, view_str("GET"))) {
-        return 405;
-    }
     out->path = target_path(target);
-    return begins_with(out->path, "/") ? 200 : 400;
+    if (!begins_with(out->path, "/")) {
+        return 400;
+    }
+    return out->method == HTTP_POST ? check_no_body(head) : 200;
 }
 
 const char *http_reason(unsigned code)
@@ -74,12 +130,18 @@ const char *http_reason(unsigned code)
     switch (code) {
     case 200:
         return "OK";
+    case 202:
+        return "Accepted";
     case 400:
         return "Bad Request";
     case 404:
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    case 413:
+        return "Content Too Large";
     case 431:
         return "Request Header Fields Too Large";
     case 500:
@@ -93,25 +155,27 @@ const char *http_reason(unsigned code)
     }
 }
 
-enum status http_write_reply(const struct http_reply *reply, bool is_head, struct buf *out)
+enum status http_write_reply(const struct http_reply *reply, enum http_method method,
+                             struct buf *out)
 {
     char date[64];
     struct tm utc;
     time_t now = time(NULL);
     (void)gmtime_r(&now, &utc);
     (void)strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    enum status status = buf_printf(out,
-                                    "HTTP/1.1 %u %s\r\n"
-                                    "Date: %s\r\n"
-                                    "Content-Type: %s\r\n"
-                                    "Content-Length: %zu\r\n"
-                                    "Cache-Control: no-store\r\n"
-                                    "%s"
-                                    "Connection: close\r\n\r\n",
-                                    reply->code, http_reason(reply->code), date,
-                                    reply->content_type, reply->body.len,
-                                    reply->code == 405 ? "Allow: GET, HEAD\r\n" : "");
-    if (status == STATUS_OK && !is_head) {
+    enum status status = buf_printf(
+        out,
+        "HTTP/1.1 %u %s\r\n"
+        "Date: %s\r\n"
+        "Content-Type: %s\r\n"
+        "Content-Length: %zu\r\n"
+        "Cache-Control: no-store\r\n"
+        "%s%s%s"
+        "Connection: close\r\n\r\n",
+        reply->code, http_reason(reply->code), date, reply->content_type, reply->body.len,
+        reply->allow != NULL ? "Allow: " : "", reply->allow != NULL ? reply->allow : "",
+        reply->allow != NULL ? "\r\n" : "");
+    if (status == STATUS_OK && method != HTTP_HEAD) {
         status = buf_append(out, buf_view(&reply->body));
     }
     return status;

@@ -2,18 +2,19 @@
  * checks and scrapes need. Pure functions, any thread. */
 #pragma once
 
-#include <stdbool.h>
-
 #include "base/bytes.h"
 
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
+
 struct http_request {
-    bool is_head;     /* HEAD: the answer has no body */
+    enum http_method method;
     struct view path; /* without query; borrowed from the bytes that were parsed */
 };
 
 struct http_reply {
     unsigned code;            /* one that http_reason() knows */
-    const char *content_type; /* borrowed until the reply is written */
+    const char *content_type; /* borrowed until the reply is written, as the next one */
+    const char *allow;        /* with 405: the methods that there are */
     struct buf body;          /* owned */
 };
 
@@ -21,15 +22,16 @@ struct http_reply {
  *  has not come yet. */
 size_t http_head_length(struct view bytes);
 
-/** Reads the request line from a whole head. 200, or the code to answer: 400 for what is not HTTP,
- *  405 for another method than GET and HEAD, 505 for another version than 1.0 and 1.1. `*out` tells
- *  is_head in the last two cases as well. */
+/** Reads a whole head. 200, or the code to answer: 400 for what is not HTTP, 413 for a POST that
+ * has a body, 505 for another version than 1.0 and 1.1. `*out` tells the method in the last two
+ * cases as well. Methods are told apart only: whether the path has one is the handler's business.
+ */
 unsigned http_parse_request(struct view head, struct http_request *out);
 
 /** "Not Found" for 404. A string constant, never NULL. */
 const char *http_reason(unsigned code);
 
-/** Appends the reply to `out`, without its body when `is_head`. It says that the connection will
- *  close. OK or NO_MEMORY. */
-enum status http_write_reply(const struct http_reply *reply, bool is_head,
+/** Appends the reply to a request of that method to `out`, without its body when that is HEAD. It
+ *  says that the connection will close. OK or NO_MEMORY. */
+enum status http_write_reply(const struct http_reply *reply, enum http_method method,
                              struct buf *out) MUST_CHECK;

@@ -1,6 +1,7 @@
 /* The pages of the ops server. */
 #include "ops/ops.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,9 +26,8 @@ struct ops {
 
 const struct option_desc ops_option_descs[] = {
     {"ops", OPTION_TEXT, "127.0.0.1:7402", "HOST:PORT",
-     "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics); port 0 takes "
-     "a free "
-     "one, an empty value turns them off.",
+     "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics) and of POST "
+     "/snapshot; port 0 takes a free one, an empty value turns them off.",
      0, 0, offsetof(struct ops_options, listen)},
 };
 const size_t ops_option_count = sizeof ops_option_descs / sizeof ops_option_descs[0];
@@ -72,14 +72,36 @@ static enum status page_metrics(struct ops *self, struct http_reply *reply)
     return writer.status;
 }
 
+static enum status page_snapshot(struct ops *self, struct http_reply *reply)
+{
+    char why[WHY_BYTES_MAX] = "";
+    uint64_t number = 0;
+    const struct ops_callbacks *callbacks = &self->callbacks;
+    enum status status = callbacks->want_snapshot == NULL
+                             ? STATUS_NOT_FOUND
+                             : callbacks->want_snapshot(callbacks->arg, &number, why, sizeof why);
+    switch (status) {
+    case STATUS_OK:
+        reply->code = 202;
+        reply->content_type = "application/json";
+        return buf_printf(&reply->body, "{\"snapshot\": %" PRIu64 "}\n", number);
+    case STATUS_NOT_FOUND:
+        reply->code = 409;
+        return buf_append(&reply->body, view_str("no snapshot: there are no backups\n"));
+    default:
+        reply->code = 503;
+        return buf_printf(&reply->body, "no snapshot: %s\n", why);
+    }
+}
+
 static const struct {
     const char *path;
+    enum http_method method; /* GET: HEAD as well */
     enum status (*write)(struct ops *self, struct http_reply *reply);
 } pages[] = {
-    {"/livez", page_livez},
-    {"/readyz", page_readyz},
-    {"/backupz", page_backupz},
-    {"/metrics", page_metrics},
+    {"/livez", HTTP_GET, page_livez},        {"/readyz", HTTP_GET, page_readyz},
+    {"/backupz", HTTP_GET, page_backupz},    {"/metrics", HTTP_GET, page_metrics},
+    {"/snapshot", HTTP_POST, page_snapshot},
 };
 enum { PAGE_COUNT = sizeof pages / sizeof pages[0] };
 
@@ -93,14 +115,31 @@ static enum status page_not_found(struct http_reply *reply)
     return status;
 }
 
-static void handle(void *arg, struct view path, struct http_reply *reply)
+static enum status page_refuse(struct http_reply *reply, enum http_method method)
 {
-    struct ops *self = arg;
+    reply->code = 405;
+    reply->allow = method == HTTP_POST ? "POST" : "GET, HEAD";
+    return buf_printf(&reply->body, "there is only %s\n", reply->allow);
+}
+
+static enum status write_page(struct ops *self, const struct http_request *request,
+                              struct http_reply *reply)
+{
     size_t page = 0;
-    while (page < PAGE_COUNT && !view_equal(path, view_str(pages[page].path))) {
+    while (page < PAGE_COUNT && !view_equal(request->path, view_str(pages[page].path))) {
         page++;
     }
-    enum status status = page < PAGE_COUNT ? pages[page].write(self, reply) : page_not_found(reply);
+    if (page == PAGE_COUNT) {
+        return page_not_found(reply);
+    }
+    const enum http_method method = request->method == HTTP_HEAD ? HTTP_GET : request->method;
+    return method == pages[page].method ? pages[page].write(self, reply)
+                                        : page_refuse(reply, pages[page].method);
+}
+
+static void handle(void *arg, const struct http_request *request, struct http_reply *reply)
+{
+    enum status status = write_page(arg, request, reply);
     if (status != STATUS_OK) { /* half a page would read as a whole one */
         reply->code = 500;
         reply->body.len = 0;

@@ -5,6 +5,8 @@
  *     /readyz    200 when requests are served, 503 and the reason when not
  *     /backupz   200 and how the backup is, 503 when somebody should look; see --backup
  *     /metrics   all metrics, for Prometheus
+ *     /snapshot  POST: asks for a snapshot. 202 and {"snapshot": N}: the one with that number,
+ * which begins after this; 503: not now, 409: there are no backups; with the reason
  *
  * Everything here runs on the main thread, on the event base that it is given. The process must
  * ignore SIGPIPE: a peer may go before its answer does.
@@ -37,6 +39,10 @@ struct ops_callbacks {
     /* Appends a JSON object about the backup; `*is_well` decides between 200 and 503. Must not
      * block. Main thread. NULL: there is nothing to say (404). */
     enum status (*describe_backup)(void *arg, struct buf *out, bool *is_well);
+    /* Asks for a snapshot and tells its number. OK; NOT_FOUND: there are no backups; AGAIN: not
+     * now, one line without line feed goes to `why`. Must not block. Main thread. NULL: as
+     * NOT_FOUND. */
+    enum status (*want_snapshot)(void *arg, uint64_t *number, char *why, size_t why_bytes);
     void *arg; /* borrowed until ops_stop() */
 };
 

@@ -21,14 +21,19 @@ static struct http_server *server;
 static uint16_t port;
 static size_t body_bytes; /* of the answer to /big */
 
-static void answer_path(void *arg, struct view path, struct http_reply *reply)
+static void answer_path(void *arg, const struct http_request *request, struct http_reply *reply)
 {
+    const struct view path = request->path;
     cr_assert(eq(ptr, arg, &port));
     if (view_equal(path, view_str("/big"))) {
         cr_assert(eq(int, buf_reserve(&reply->body, body_bytes), STATUS_OK));
         memset(reply->body.ptr, 'x', body_bytes);
         reply->body.len = body_bytes;
         return;
+    }
+    if (request->method == HTTP_OTHER) {
+        reply->code = 405;
+        reply->allow = "GET, HEAD";
     }
     cr_assert(eq(int, buf_printf(&reply->body, "you asked for %.*s", (int)path.len, path.ptr),
                  STATUS_OK));
@@ -68,7 +73,9 @@ Test(http, answers_each_request_by_its_path_and_closes)
     expect("GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n", "you asked for /a");
     expect("GET /b HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "you asked for /b");
     expect("HEAD /a HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nDate", "");
-    cr_assert(eq(u64, metric_counter_get(&http_server_metrics(server)->requests), 3));
+    expect("POST /a HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n",
+           "you asked for /a");
+    cr_assert(eq(u64, metric_counter_get(&http_server_metrics(server)->requests), 4));
     cr_assert(eq(i64, metric_gauge_get(&http_server_metrics(server)->connections), 0));
     stop();
 }
@@ -77,7 +84,7 @@ Test(http, refuses_what_it_does_not_do)
 {
     start(roomy);
     expect("POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody",
-           "HTTP/1.1 405 Method Not Allowed\r\n", "Method Not Allowed\n");
+           "HTTP/1.1 413 Content Too Large\r\n", "Content Too Large\n");
     expect("nonsense\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", "Bad Request\n");
     expect("GET / HTTP/3.0\r\n\r\n", "HTTP/1.1 505 ", "HTTP Version Not Supported\n");
     expect("HEAD / HTTP/3.0\r\n\r\n", "HTTP/1.1 505 ", "");

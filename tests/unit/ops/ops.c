@@ -29,7 +29,9 @@ static struct ops *ops;
 static const char *why_not_ready; /* NULL: ready */
 static bool has_no_backups;
 static bool is_backup_ill;
-static enum status backup_status; /* of describing it */
+static enum status backup_status;   /* of describing it */
+static enum status snapshot_status; /* of asking for a snapshot */
+static uint64_t snapshots_wanted;
 
 static bool ready(void *arg, char *why, size_t why_bytes)
 {
@@ -48,10 +50,21 @@ static enum status describe_backup(void *arg, struct buf *out, bool *is_well)
     return backup_status;
 }
 
+static enum status want_snapshot(void *arg, uint64_t *number, char *why, size_t why_bytes)
+{
+    cr_assert(eq(ptr, arg, &work));
+    *number = ++snapshots_wanted;
+    (void)snprintf(why, why_bytes, "stopping");
+    return snapshot_status;
+}
+
 static void start(void)
 {
-    const struct ops_callbacks callbacks = {
-        .ready = ready, .describe_backup = has_no_backups ? NULL : describe_backup, .arg = &work};
+    const struct ops_callbacks callbacks = {.ready = ready,
+                                            .describe_backup = has_no_backups ? NULL
+                                                                              : describe_backup,
+                                            .want_snapshot = has_no_backups ? NULL : want_snapshot,
+                                            .arg = &work};
     char errmsg[200] = "";
     base = event_base_new();
     for (int i = 0; i < 2; i++) {
@@ -73,16 +86,22 @@ static void stop(void)
     event_base_free(base);
 }
 
-static char *get(const char *path)
+static char *ask(const char *method, const char *path)
 {
     char request[200];
-    (void)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: satchel\r\n\r\n", path);
+    (void)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: satchel\r\n\r\n", method,
+                   path);
     return client_request(base, ops_port(ops), request);
 }
 
-static void expect_typed(const char *path, int code, const char *type, const char *body)
+static char *get(const char *path)
 {
-    char *answer = get(path);
+    return ask("GET", path);
+}
+
+/* The answer to a request is as expected; frees it. */
+static void expect_answer(char *answer, int code, const char *type, const char *body)
+{
     char *content_type = header_of(answer, "Content-Type");
     char *cache_control = header_of(answer, "Cache-Control");
     cr_assert(eq(int, atoi(answer + strlen("HTTP/1.1 ")), code), "%s", answer);
@@ -92,6 +111,11 @@ static void expect_typed(const char *path, int code, const char *type, const cha
     free(content_type);
     free(cache_control);
     free(answer);
+}
+
+static void expect_typed(const char *path, int code, const char *type, const char *body)
+{
+    expect_answer(get(path), code, type, body);
 }
 
 static void expect(const char *path, int code, const char *body)
@@ -150,12 +174,60 @@ Test(ops, half_a_description_is_no_answer)
     stop();
 }
 
+Test(ops, a_snapshot_is_asked_for_by_post)
+{
+    static const char text[] = "text/plain; charset=utf-8";
+    start();
+    expect_answer(ask("POST", "/snapshot"), 202, "application/json", "{\"snapshot\": 1}\n");
+    expect_answer(ask("POST", "/snapshot?x"), 202, "application/json", "{\"snapshot\": 2}\n");
+    snapshot_status = STATUS_AGAIN;
+    expect_answer(ask("POST", "/snapshot"), 503, text, "no snapshot: stopping\n");
+    snapshot_status = STATUS_NOT_FOUND;
+    expect_answer(ask("POST", "/snapshot"), 409, text, "no snapshot: there are no backups\n");
+    stop();
+}
+
+Test(ops, a_snapshot_cannot_be_asked_for_without_backups)
+{
+    has_no_backups = true;
+    start();
+    expect_answer(ask("POST", "/snapshot"), 409, "text/plain; charset=utf-8",
+                  "no snapshot: there are no backups\n");
+    stop();
+}
+
+Test(ops, every_path_says_which_methods_it_has)
+{
+    static const struct {
+        const char *method;
+        const char *path;
+        const char *allow;
+    } cases[] = {
+        {"GET", "/snapshot", "POST"},      {"HEAD", "/snapshot", "POST"},
+        {"DELETE", "/snapshot", "POST"},   {"POST", "/livez", "GET, HEAD"},
+        {"DELETE", "/livez", "GET, HEAD"}, {"POST", "/backupz", "GET, HEAD"},
+        {"PUT", "/metrics", "GET, HEAD"},
+    };
+    start();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *answer = ask(cases[i].method, cases[i].path);
+        char *allow = header_of(answer, "Allow");
+        cr_assert(eq(int, atoi(answer + strlen("HTTP/1.1 ")), 405), "%s", answer);
+        cr_assert(eq(str, allow, (char *)cases[i].allow));
+        free(allow);
+        free(answer);
+    }
+    cr_assert(eq(u64, snapshots_wanted, 0));
+    stop();
+}
+
 Test(ops, any_other_path_lists_those_that_exist)
 {
     static const char *const paths[] = {"/", "/live", "/livezz", "/livez/", "/LIVEZ", "/%6civez"};
     start();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        expect(paths[i], 404, "not found; there are:\n/livez\n/readyz\n/backupz\n/metrics\n");
+        expect(paths[i], 404,
+               "not found; there are:\n/livez\n/readyz\n/backupz\n/metrics\n/snapshot\n");
     }
     stop();
 }
