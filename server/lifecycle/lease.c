@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -202,6 +203,21 @@ static bool wait_for_work(struct lease *self, int64_t pause_ns)
     return stopping;
 }
 
+/* Somebody has deleted, moved or replaced the file that our lock is on: whoever looks for an owner
+ * finds none, and what we write next may be in no directory. Says only what is certain. */
+static bool is_gone(const struct lease *self)
+{
+    struct stat ours;
+    struct stat found;
+    if (fstat(self->fd, &ours) != 0) {
+        return false;
+    }
+    if (stat(self->path, &found) != 0) {
+        return errno == ENOENT;
+    }
+    return ours.st_ino != found.st_ino || ours.st_dev != found.st_dev;
+}
+
 /* Writes one heartbeat. False when the lease is lost. */
 static bool beat(struct lease *self)
 {
@@ -229,6 +245,11 @@ static bool beat(struct lease *self)
         (void)snprintf(why, sizeof why,
                        "the lease ran out: the storage was not reached for %" PRId64 " ms",
                        self->lease_ns / 1000000);
+        lose(self, why);
+        return false;
+    }
+    if (is_gone(self)) {
+        (void)snprintf(why, sizeof why, "the lease %s is not there any more", self->path);
         lose(self, why);
         return false;
     }

@@ -2,7 +2,10 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lease_kit.h"
 
@@ -104,6 +107,30 @@ Test(lease_beat, a_beat_that_fails_loses_it_at_once)
         cr_assert(eq(int, kit_close(&kit, true), STATUS_OK));
         cr_assert(eq(uint, fake_disk_count(kit.disk, FAKE_PWRITE), writes)); /* never again */
         cr_assert(not(kit_record(&kit).is_released));
+        kit_end(&kit);
+    }
+}
+
+/* Who deletes or moves the directory of a store lets another process become its owner. */
+Test(lease_beat, a_lease_that_is_not_there_any_more_is_lost)
+{
+    char path[600];
+    char moved[600];
+    for (int how = 0; how < 3; how++) {
+        open_kit();
+        (void)snprintf(path, sizeof path, "%s/lease", kit.dir);
+        (void)snprintf(moved, sizeof moved, "%s/moved", kit.dir);
+        cr_assert(eq(int, how == 0 ? unlink(path) : rename(path, moved), 0));
+        if (how == 2) { /* another one takes its place */
+            int fd = open(path, O_CREAT | O_WRONLY, 0600);
+            cr_assert(ge(int, fd, 0));
+            (void)close(fd);
+        }
+        kit_wait_lost(&kit);
+        cr_assert(ne(ptr, strstr(kit.why, "is not there any more"), NULL), "%s", kit.why);
+        cr_assert(not(ownership_holds(&kit.owner)));
+        cr_assert(eq(int, kit_close(&kit, false), STATUS_OK));
+        (void)unlink(moved);
         kit_end(&kit);
     }
 }
