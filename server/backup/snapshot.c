@@ -22,6 +22,7 @@ struct snapshot {
     struct s3_part *parts;
     struct s3_upload upload;
     bool is_uploading;
+    struct snapshot_progress progress;
     char *errmsg; /* borrowed: SNAPSHOT_ERRMSG_BYTES */
 };
 
@@ -44,6 +45,13 @@ static enum status storage_failed(struct snapshot *self, const char *what)
                                     : STATUS_IO;
 }
 
+static void tell_progress(const struct snapshot *self)
+{
+    if (self->job->progress != NULL) {
+        self->job->progress(self->job->arg, &self->progress);
+    }
+}
+
 /* ---- Bytes to parts ------------------------------------------------------------------------- */
 
 static enum status send_part(struct snapshot *self)
@@ -60,6 +68,7 @@ static enum status send_part(struct snapshot *self)
         return storage_failed(self, "send a part of the snapshot");
     }
     manifest->parts++;
+    self->progress.stored_bytes += bytes.len;
     self->part.len = 0;
     return STATUS_OK;
 }
@@ -128,6 +137,8 @@ static enum status send_rows(struct snapshot *self)
         }
         self->manifest.sessions += count_rows(
             view_of(self->raw.ptr + before, self->raw.len - before));
+        self->progress.sessions = self->manifest.sessions;
+        tell_progress(self);
         enum status sent = compress(self);
         if (sent != STATUS_OK) {
             return sent;
@@ -155,6 +166,8 @@ static enum status prepare(struct snapshot *self)
         .next_seq = job->next_seq,
     };
     memcpy(self->manifest.uuid, identity.uuid, sizeof self->manifest.uuid);
+    self->progress.sessions_about = store_session_count(job->store);
+    tell_progress(self);
     self->compressor = compressor_new();
     self->parts = calloc(MANIFEST_PARTS_MAX, sizeof *self->parts);
     bool is_ready = self->compressor != NULL && self->parts != NULL &&

@@ -20,6 +20,13 @@
 
 enum { SNAPSHOT_ERRMSG_BYTES = 512 };
 
+/* How far it is. */
+struct snapshot_progress {
+    uint64_t sessions;       /* read */
+    uint64_t sessions_about; /* there were when it began */
+    uint64_t stored_bytes;   /* sent, compressed */
+};
+
 /* What a snapshot is taken of, and where it goes. */
 struct snapshot_job {
     struct s3 *s3;             /* borrowed, as all here; the caller's alone during the call */
@@ -27,6 +34,9 @@ struct snapshot_job {
     const struct clock *clock; /* the wall clock the log's times are from */
     uint64_t from_lsn;         /* the log has every change up to it, in slots before next_seq … */
     uint64_t next_seq;         /* … and every later one from this slot on, then or soon */
+    /* Told now and then, on the thread of snapshot_take(). NULL: nobody wants to know. */
+    void (*progress)(void *arg, const struct snapshot_progress *progress);
+    void *arg;
 };
 
 /**

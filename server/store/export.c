@@ -15,7 +15,8 @@ struct export_work {
     struct store_export *state; /* borrowed, as all here */
     size_t bytes;
     struct buf *into;
-    bool is_fresh; /* the checkpoint that it has to wait for has begun, or it needs none */
+    bool is_fresh;   /* the checkpoint that it has to wait for has begun, or it needs none */
+    bool is_running; /* the checkpoint thread reads right now */
     enum status status;
 };
 
@@ -50,6 +51,7 @@ void store_work_export(struct store *self)
     if (work == NULL || !work->is_fresh) {
         return;
     }
+    work->is_running = true;
     (void)pthread_mutex_unlock(&self->keeper_lock);
     uint64_t next = 0;
     enum status status = rows_scan_part(self->rows, work->state->next_rowid, work->bytes,
@@ -74,16 +76,26 @@ enum status store_export_part(struct store *self, struct store_export *state, si
                                .is_fresh = state->next_rowid != 0,
                                .status = STATUS_AGAIN};
     (void)pthread_mutex_lock(&self->keeper_lock);
-    if (!self->stopping && !self->keeper_gone) {
+    if (!self->stopping && !self->exports_ended && !self->keeper_gone) {
         self->export = &work;
         (void)pthread_cond_signal(&self->keeper_wake);
-        while (self->export == &work && !self->keeper_gone) {
+        /* What is being read is waited for: `work` must stay. */
+        while (self->export == &work && !self->keeper_gone &&
+               (work.is_running || !self->exports_ended)) {
             (void)pthread_cond_wait(&self->export_done, &self->keeper_lock);
         }
         self->export = NULL;
     }
     (void)pthread_mutex_unlock(&self->keeper_lock);
     return work.status;
+}
+
+void store_end_exports(struct store *self)
+{
+    (void)pthread_mutex_lock(&self->keeper_lock);
+    self->exports_ended = true;
+    (void)pthread_cond_broadcast(&self->export_done);
+    (void)pthread_mutex_unlock(&self->keeper_lock);
 }
 
 void store_identify(const struct store *self, struct store_identity *out)

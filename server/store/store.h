@@ -152,11 +152,15 @@ struct store_export {
  * the length of its image (u32) and the image (image.h). The first call waits for a checkpoint of
  * everything so far, each further one goes on: OK, there may be more; END, that was the last.
  * Sessions that change meanwhile are exported as they were at some moment of it. AGAIN: the store
- * closes or has failed. Blocks until the checkpoint thread has a moment. One thread at a time, not
+ * closes or has failed, or store_end_exports() was called. Blocks until the checkpoint thread has a moment. One thread at a time, not
  * a worker's.
  */
 enum status store_export_part(struct store *self, struct store_export *state, size_t bytes,
                               struct buf *into) MUST_CHECK;
+
+/** Makes an export that waits for a checkpoint, or for the checkpoint thread, return AGAIN, and all
+ *  later ones: stopping must not wait for what nobody will use. Once, any thread. */
+void store_end_exports(struct store *self);
 
 /** How long the storage call that is running has not come back, in ms; 0: none runs. A flush takes
  *  milliseconds and a checkpoint about a second; much more means that the storage hangs. */

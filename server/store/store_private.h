@@ -61,6 +61,7 @@ struct store {
     bool checkpoint_due;        /* guarded by keeper_lock */
     bool keeper_gone;           /* guarded by keeper_lock: it does no more work */
     struct export_work *export; /* guarded by keeper_lock: for the keeper; NULL: none */
+    bool exports_ended;         /* guarded by keeper_lock: nobody exports any more */
     pthread_cond_t export_done;
     enum status last_status;       /* of the keeper; read after it was joined */
     bool disk_full;                /* keeper thread */

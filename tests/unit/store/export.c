@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "store/image.h"
+#include "store/store_private.h"
 #include "support/store_stand.h"
 
 enum { SESSIONS = 300, LARGE_BYTES = 9000 };
@@ -160,5 +161,65 @@ Test(export, exporting_again_gives_the_same_bytes)
     cr_assert(gt(sz, first.len, 0));
     buf_free(&first);
     buf_free(&second);
+    stand_end(&stand);
+}
+
+/* ---- Stopping ------------------------------------------------------------------------------- */
+
+static atomic_bool is_held;
+
+/* Holds the checkpoint thread, which tells recovered changes, as a storage does that hangs. */
+static void hold(void *arg, const struct store_changes *changes)
+{
+    (void)arg, (void)changes;
+    const int64_t began_ns = clock_mono_ns(&clock_system);
+    while (atomic_load(&is_held)) {
+        stand_pause(began_ns);
+    }
+}
+
+static void *export_one(void *arg)
+{
+    struct buf into = {0};
+    struct store_export state = {0};
+    struct stand *stand = arg;
+    enum status status = store_export_part(stand->store, &state, 4096, &into);
+    buf_free(&into);
+    return status == STATUS_AGAIN ? arg : NULL;
+}
+
+static bool is_waited_for(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->keeper_lock);
+    bool is_waited = store->export != NULL;
+    (void)pthread_mutex_unlock(&store->keeper_lock);
+    return is_waited;
+}
+
+Test(export, who_waits_for_a_busy_store_can_be_sent_away, .timeout = 60)
+{
+    static struct stand stand;
+    pthread_t thread;
+    void *was_sent_away = NULL;
+    char errmsg[300];
+    stand_init(&stand);
+    stand_open(&stand);
+    (void)set(&stand, 1, 100);
+    stand_settle(&stand);
+    stand_kill(&stand);
+    stand.changes = hold;
+    atomic_store(&is_held, true);
+    cr_assert(eq(int, stand_try_open(&stand, errmsg, sizeof errmsg), STATUS_OK), "%s", errmsg);
+    cr_assert(eq(int, pthread_create(&thread, NULL, export_one, &stand), 0));
+    const int64_t began_ns = clock_mono_ns(&clock_system);
+    while (!is_waited_for(stand.store)) {
+        stand_pause(began_ns);
+    }
+    store_end_exports(stand.store);
+    cr_assert(eq(int, pthread_join(thread, &was_sent_away), 0));
+    cr_assert(eq(ptr, was_sent_away, &stand));
+    atomic_store(&is_held, false);
+    cr_assert(stand_wait_ready(&stand));
+    cr_assert(eq(ptr, export_one(&stand), &stand)); /* and nobody comes back */
     stand_end(&stand);
 }
