@@ -6,20 +6,33 @@ Nothing outside the directory is read or written: neither /etc/ceph nor a cluste
     with Radosgw(directory) as server:
         server.make_bucket("backup")
         hand_out = server.assume_role(12)       # credentials that expire after 12 s
+
+Run as a program it is the object storage of the demo (`./dev run --backup`), which keeps what it has
+on disk from one run to the next:
+
+    radosgw.py DIRECTORY PORT BUCKET            says "serving …" once it does; ends at SIGTERM
 """
 
 import json
 import os
+import shutil
+import signal
+import sys
+import threading
+import unittest
 import urllib.parse
 import uuid
+from pathlib import Path
 
-from object_server import START_DEADLINE_S, ObjectServer, answers, demand_programs, reserved_ports
-from sigv4 import Credentials, xml_fields
+from object_server import (START_DEADLINE_S, NotStarted, ObjectServer, answers, demand_programs,
+                           reserved_ports)
+from sigv4 import Credentials, S3Error, xml_fields
 
 PROGRAMS = {"/usr/bin/ceph": "ceph-common", "/usr/bin/ceph-mon": "ceph-mon",
             "/usr/bin/ceph-osd": "ceph-osd", "/usr/bin/radosgw": "radosgw"}
 USER = "satchel"
 ROLE = "task"
+LOOK_S = 1  # between two looks whether all parts are there
 # The one place where the programs would look for other settings.
 ENVIRONMENT = {"CEPH_CONF": "/dev/null", "CEPH_ARGS": "", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 TRUST = {"Version": "2012-10-17", "Statement": [{
@@ -69,8 +82,7 @@ mon data = {directory}/mon
 
 [osd]
 osd data = {directory}/osd
-osd objectstore = memstore
-memstore device bytes = 2147483648
+{objects}
 osd class load list = *
 osd class default list = *
 osd memory target = 939524096
@@ -93,49 +105,72 @@ rgw lc max objs = 4
 rgw enable usage log = false
 """
 
+IN_MEMORY = """osd objectstore = memstore
+memstore device bytes = 2147483648"""
+# A file that has only the blocks that were written.
+ON_DISK = """osd objectstore = bluestore
+bluestore block create = true
+bluestore block size = 8589934592"""
+
 
 class Radosgw(ObjectServer):
-    """A cluster of three processes. The OSD's memory grows with what is stored."""
+    """A cluster of three processes. The OSD's memory grows with what is stored, unless it is kept on
+    disk: then the next one with that directory has it, too."""
 
     access_key = "SATCHELTESTACCESSKEY"
     secret_key = "satchel-test-secret-of-the-gateway"
 
-    def __init__(self, directory):
+    def __init__(self, directory, port=None, keep=False):
+        """`port`: of the gateway; None: any. `keep`: on disk."""
         super().__init__(directory)
         self.conf = self.path("ceph.conf")
+        self.port = port
+        self.keep = keep
 
     def start(self):
         demand_programs(PROGRAMS)
-        mon_v2, mon_v1, port = self.held.enter_context(reserved_ports(3))
-        for name in ("mon", "osd", "rgw"):
-            os.mkdir(self.path(name))
+        mon_v2, mon_v1, any_port = self.held.enter_context(reserved_ports(3))
+        port = self.port or any_port
+        made = Path(self.path("made"))  # written when everything is: the ids of cluster and OSD
+        is_new = not made.exists()
+        if is_new:
+            for name in ("mon", "osd", "rgw"):
+                shutil.rmtree(self.path(name), ignore_errors=True)  # of a start that was cut short
+                os.mkdir(self.path(name))
+        fsid, osd = made.read_text(encoding="ascii").split() if not is_new else (
+            str(uuid.uuid4()), str(uuid.uuid4()))
         self.write("keyring", "")
-        fsid = str(uuid.uuid4())
-        self.write("ceph.conf", CONF.format(fsid=fsid, mon_v2=mon_v2, mon_v1=mon_v1, port=port,
-                                            directory=self.directory))
-        self.start_monitor(fsid, f"[v2:127.0.0.1:{mon_v2},v1:127.0.0.1:{mon_v1}]")
-        self.start_osd()
+        self.write("ceph.conf", CONF.format(
+            fsid=fsid, mon_v2=mon_v2, mon_v1=mon_v1, port=port, directory=self.directory,
+            objects=ON_DISK if self.keep else IN_MEMORY))
+        self.start_monitor(fsid, f"[v2:127.0.0.1:{mon_v2},v1:127.0.0.1:{mon_v1}]", is_new)
+        self.start_osd(osd, is_new)
         self.endpoint = f"http://127.0.0.1:{port}"
         self.gateway = self.launch("rgw", "/usr/bin/radosgw", "-c", self.conf, "-n", "client.rgw",
                                    "-f", environment=ENVIRONMENT)
         self.wait_for_gateway()
-        self.make_user()
+        if is_new:
+            self.make_user()
+        if is_new and self.keep:
+            self.write("made", f"{fsid} {osd}\n")
 
-    def start_monitor(self, fsid, addresses):
+    def start_monitor(self, fsid, addresses, is_new):
+        """It is told its addresses each time: the ports of the last time may be somebody else's."""
         self.ceph_run("/usr/bin/monmaptool", "--create", "--clobber", "--fsid", fsid,
                       "--addv", "a", addresses, self.path("monmap"))
-        self.ceph_run("/usr/bin/ceph-mon", "-c", self.conf, "-i", "a", "--mkfs",
-                      "--monmap", self.path("monmap"))
+        how = ("--mkfs", "--monmap") if is_new else ("--inject-monmap",)
+        self.ceph_run("/usr/bin/ceph-mon", "-c", self.conf, "-i", "a", *how, self.path("monmap"))
         self.launch("mon", "/usr/bin/ceph-mon", "-c", self.conf, "-i", "a", "-f",
                     environment=ENVIRONMENT)
 
-    def start_osd(self):
+    def start_osd(self, osd, is_new):
         """Nothing waits for it: the gateway's first request does."""
-        osd = str(uuid.uuid4())
-        number = self.ceph_run("/usr/bin/ceph", "-c", self.conf, "--connect-timeout",
-                               str(START_DEADLINE_S // 2), "osd", "new", osd).strip()
-        self.ceph_run("/usr/bin/ceph-osd", "-c", self.conf, "-i", number, "--mkfs",
-                      "--osd-uuid", osd)
+        number = "0"  # there is one
+        if is_new:
+            number = self.ceph_run("/usr/bin/ceph", "-c", self.conf, "--connect-timeout",
+                                   str(START_DEADLINE_S // 2), "osd", "new", osd).strip()
+            self.ceph_run("/usr/bin/ceph-osd", "-c", self.conf, "-i", number, "--mkfs",
+                          "--osd-uuid", osd)
         self.launch("osd", "/usr/bin/ceph-osd", "-c", self.conf, "-i", number, "-f",
                     environment=ENVIRONMENT)
 
@@ -174,3 +209,30 @@ class Radosgw(ObjectServer):
                                           "Expiration"))
         return Credentials(fields["AccessKeyId"], fields["SecretAccessKey"],
                            fields["SessionToken"], fields["Expiration"])
+
+
+def serve(directory, port, bucket):
+    """Runs until SIGTERM; the exit status."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    try:
+        os.makedirs(directory, exist_ok=True)
+        with Radosgw(directory, port, keep=True) as server:
+            server.make_bucket(bucket)  # which is no error when it is there and ours
+            print(f"serving endpoint={server.endpoint} bucket={bucket} "
+                  f"seconds={server.start_s:.1f}", flush=True)
+            while not asked.wait(LOOK_S) and all(part.is_running() for part in server.daemons):
+                pass
+            if not asked.is_set():
+                raise NotStarted("\n".join(part.tail() for part in server.daemons))
+    except (AssertionError, NotStarted, S3Error, OSError, unittest.SkipTest) as why:
+        print(f"radosgw.py: {why}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4 or not sys.argv[2].isdigit():
+        sys.exit("usage: radosgw.py DIRECTORY PORT BUCKET")
+    sys.exit(serve(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
