@@ -117,6 +117,16 @@ static enum status export_failed(struct snapshot *self, enum status status)
     return status;
 }
 
+/* All changes that the rows may have are durable by now. A life begins with a jump of lsns, and
+ * until its first change what lies in between is no state that slots could lead to. */
+static uint64_t newest_lsn(const struct store *store)
+{
+    struct store_identity identity;
+    store_identify(store, &identity);
+    uint64_t durable_lsn = store_durable_lsn(store);
+    return durable_lsn >= identity.first_lsn ? durable_lsn : identity.last_lsn;
+}
+
 /* The store's rows are the stream's: lengths and images. */
 static enum status send_rows(struct snapshot *self)
 {
@@ -144,8 +154,7 @@ static enum status send_rows(struct snapshot *self)
             return sent;
         }
     } while (status == STATUS_OK);
-    /* All changes that the rows may have are durable by now. */
-    self->manifest.through_lsn = store_durable_lsn(job->store);
+    self->manifest.through_lsn = newest_lsn(job->store);
     self->manifest.time_ms = clock_wall_ms(job->clock);
     return finish(self);
 }

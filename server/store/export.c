@@ -101,6 +101,10 @@ void store_end_exports(struct store *self)
 void store_identify(const struct store *self, struct store_identity *out)
 {
     *out = (struct store_identity){
-        .hash_seed = self->meta.hash_seed, .epoch = self->meta.epoch, .last_lsn = self->found_lsn};
+        .hash_seed = self->meta.hash_seed,
+        .epoch = self->meta.epoch,
+        .last_lsn = self->found_lsn,
+        .first_lsn = self->first_lsn,
+    };
     memcpy(out->uuid, self->meta.uuid, STORE_UUID_BYTES);
 }

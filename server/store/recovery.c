@@ -236,12 +236,13 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
     highest = highest > self->old.lsn_max ? highest : self->old.lsn_max;
     self->meta.epoch = epoch + 1;
     self->found_lsn = last_lsn;
+    self->first_lsn = highest + LSN_GAP;
     self->must_renew = epoch > self->deps.released_epoch;
     struct journal_options options = {
         .dir = self->journal_dir,
         .epoch = self->meta.epoch,
         .follows_lsn = last_lsn,
-        .next_lsn = highest + LSN_GAP,
+        .next_lsn = self->first_lsn,
         .segment_bytes = self->options.segment_bytes,
         .undurable_bytes_max = self->options.undurable_busy_bytes,
         .clock = self->deps.clock,

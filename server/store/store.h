@@ -134,8 +134,9 @@ void store_want_checkpoint(struct store *self);
 struct store_identity {
     uint8_t uuid[STORE_UUID_BYTES];
     uint64_t hash_seed;
-    uint64_t epoch;    /* grows with every life */
-    uint64_t last_lsn; /* of the last change before this life */
+    uint64_t epoch;     /* grows with every life */
+    uint64_t last_lsn;  /* of the last change before this life */
+    uint64_t first_lsn; /* of the first change of this life, if it makes any; lsns jump there */
 };
 
 /** Once the store serves; it does not change. Any thread. */
@@ -152,8 +153,8 @@ struct store_export {
  * the length of its image (u32) and the image (image.h). The first call waits for a checkpoint of
  * everything so far, each further one goes on: OK, there may be more; END, that was the last.
  * Sessions that change meanwhile are exported as they were at some moment of it. AGAIN: the store
- * closes or has failed, or store_end_exports() was called. Blocks until the checkpoint thread has a moment. One thread at a time, not
- * a worker's.
+ * closes or has failed, or store_end_exports() was called. Blocks until the checkpoint thread has a
+ * moment. One thread at a time, not a worker's.
  */
 enum status store_export_part(struct store *self, struct store_export *state, size_t bytes,
                               struct buf *into) MUST_CHECK;

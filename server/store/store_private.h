@@ -46,6 +46,7 @@ struct store {
     struct loader *loader;        /* owned; likewise */
     struct table table;
     uint64_t found_lsn; /* of the last change before this life; set by recovery */
+    uint64_t first_lsn; /* of the first change of this life; likewise */
     uint64_t
         told_lsn; /* of the last change that was told; checkpoint thread, then journal thread */
     struct store_metrics metrics;

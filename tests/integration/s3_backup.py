@@ -131,6 +131,26 @@ class Backup(unittest.TestCase):
             store.start()
             self.expect(store, {b"a": b"1", b"b": b"2", b"c": b"3"})
 
+    def test_a_store_that_changes_nothing_comes_back(self):
+        with self.store() as store:
+            self.wait_snapshots(store, 1)
+            self.lose(store)
+            store.start()
+            store.wait_for_line(r"\brestored sessions=0 ")
+            self.put(store, {b"a": b"1"})
+            self.wait_shipped(store)
+            self.assertEqual(store.terminate(), 0)
+            store.start()
+            older = self.keys("snap/")
+            wait_until(lambda: self.backup_of(store)["state"] == "shipping", "it ships")
+            store.process.send_signal(signal.SIGUSR2)
+            self.wait_snapshots(store, 1)  # of a run without changes
+            for key in older:
+                SERVER.client().delete(BUCKET, key)
+            self.lose(store)
+            store.start()
+            self.expect(store, {b"a": b"1"})
+
     def test_a_damaged_snapshot_is_passed_over(self):
         with self.store() as store:
             self.put(store, {b"a": b"1"})

@@ -129,6 +129,7 @@ Test(export, it_goes_on_over_checkpoints_and_a_new_data_file)
     store_identify(stand.store, &identity);
     cr_assert(eq(u64, identity.epoch, 2));
     cr_assert(lt(u64, identity.last_lsn, changed));
+    cr_assert(eq(u64, identity.first_lsn, changed)); /* it was the only one */
     stand_end(&stand);
 }
 
