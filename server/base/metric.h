@@ -109,8 +109,11 @@ void metric_observe_ns(struct metric_histogram *self, int64_t duration_ns);
 /** Upper bound of a bucket in seconds, inclusive; infinite for the last one. */
 double metric_bucket_bound(unsigned bucket);
 
-/* A registry: what exporters walk. Filled before threads start, immutable afterwards. */
-enum { METRIC_SETS_MAX = 256 };
+/*
+ * A registry: what exporters walk. Sets are only ever added, and by one thread at a time; exporters
+ * may be reading meanwhile. Zeroed: empty.
+ */
+enum { METRIC_SETS_MAX = 320 }; /* two for each of 128 workers, and those of everybody else */
 
 struct metric_set {
     const struct metric_table *table; /* shared, static */
@@ -121,7 +124,7 @@ struct metric_set {
 
 struct metric_registry {
     struct metric_set sets[METRIC_SETS_MAX];
-    size_t count;
+    _Atomic size_t count; /* release after a set is written, acquire before they are read */
 };
 
 /** Adds a set; TOO_LARGE when METRIC_SETS_MAX is reached. */

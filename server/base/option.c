@@ -175,7 +175,7 @@ enum status option_parse(const struct option_group *groups, size_t group_count, 
             (void)snprintf(source, sizeof source, "--%s", desc->name);
             const char *value = value_in_arguments(groups, group_count, argc, argv, desc);
             if (value == NULL) {
-                option_environment_name(source, desc->name);
+                option_environment_name(source, desc);
                 value = environ_get(source);
             }
             if (value != NULL) {

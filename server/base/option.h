@@ -23,7 +23,7 @@ enum option_type {
     OPTION_TEXT,    /* const char *: borrowed from argv, environment or table */
     OPTION_COUNT,   /* uint64_t, decimal */
     OPTION_BYTES,   /* uint64_t bytes; suffix k, m, g (or KiB, MiB, GiB) = powers of 1024 */
-    OPTION_TIME_MS, /* uint64_t milliseconds; suffix ms, s, m, h; no suffix = ms */
+    OPTION_TIME_MS, /* uint64_t milliseconds; suffix ms, s, m, h, d; none = ms */
     OPTION_FLAG,    /* bool; `--name` or `--name=yes|no` */
     OPTION_CHOICE,  /* unsigned: the index in `choices` ("a|b|c") */
 };
@@ -38,6 +38,7 @@ struct option_desc {
     uint64_t least;   /* smallest value allowed (COUNT, BYTES, TIME_MS) */
     uint64_t most;    /* largest value allowed; 0 = no limit */
     size_t offset;    /* of the member in the module's struct */
+    const char *variable; /* its name in the environment; NULL: SATCHEL_ and the name, as above */
 };
 
 struct option_group {

@@ -79,7 +79,7 @@ static void print_option(FILE *out, const struct option_desc *desc, int width)
     } else {
         (void)snprintf(standard, sizeof standard, "no default");
     }
-    option_environment_name(variable, desc->name);
+    option_environment_name(variable, desc);
     (void)fprintf(out, "%*s%-*s%*s%s\n", column, "", DEFAULT_WIDTH - GAP, standard, GAP, "",
                   variable);
 }

@@ -18,8 +18,9 @@ struct option_complaint {
 enum status option_complain(const struct option_complaint *to, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** Makes SATCHEL_RUN_DIR of "run-dir". */
-void option_environment_name(char out[static OPTION_NAME_BYTES_MAX], const char *name);
+/** Writes the option's variable: SATCHEL_RUN_DIR for "run-dir", unless it has one of its own. */
+void option_environment_name(char out[static OPTION_NAME_BYTES_MAX],
+                             const struct option_desc *desc);
 
 /**
  * Parses `text` into the option's member. `source` says in a complaint where the text was found

@@ -15,10 +15,13 @@ enum status option_complain(const struct option_complaint *to, const char *forma
     return STATUS_INVALID;
 }
 
-/* "run-dir" to "SATCHEL_RUN_DIR". */
-void option_environment_name(char out[static OPTION_NAME_BYTES_MAX], const char *name)
+void option_environment_name(char out[static OPTION_NAME_BYTES_MAX], const struct option_desc *desc)
 {
-    (void)snprintf(out, OPTION_NAME_BYTES_MAX, "SATCHEL_%s", name);
+    if (desc->variable != NULL) {
+        (void)snprintf(out, OPTION_NAME_BYTES_MAX, "%s", desc->variable);
+        return;
+    }
+    (void)snprintf(out, OPTION_NAME_BYTES_MAX, "SATCHEL_%s", desc->name);
     for (char *at = out; *at != '\0'; at++) {
         *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
     }
@@ -41,7 +44,13 @@ static const struct suffix bytes_suffixes[] = {
     {NULL, 0},
 };
 static const struct suffix time_suffixes[] = {
-    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {NULL, 0},
+    {"", 1},
+    {"ms", 1},
+    {"s", 1000},
+    {"m", 60 * 1000},
+    {"h", 60 * 60 * 1000},
+    {"d", 24 * 60 * 60 * 1000},
+    {NULL, 0},
 };
 
 /* Decimal digits and one of the suffixes (in any case); false also when it leaves 64 bits. */

@@ -13,6 +13,7 @@ struct settings {
     uint64_t checkpoint_ms;
     bool open_to_all;
     unsigned ack;
+    uint64_t keep_ms;
 };
 
 static const struct option_desc descs[] = {
@@ -23,8 +24,9 @@ static const struct option_desc descs[] = {
     {"checkpoint", OPTION_TIME_MS, "2s", "TIME", "How often.", 10, 60000,
      offsetof(struct settings, checkpoint_ms)},
     {"open-to-all", OPTION_FLAG, "no", "", "Risk.", 0, 0, offsetof(struct settings, open_to_all)},
-    {"ack", OPTION_CHOICE, "durable", "durable|fast", "When.", 0, 0,
-     offsetof(struct settings, ack)},
+    {"ack", OPTION_CHOICE, "durable", "durable|fast", "When.", 0, 0, offsetof(struct settings, ack),
+     "ACK_LEVEL"},
+    {"keep", OPTION_TIME_MS, "7d", "TIME", "How long.", 0, 0, offsetof(struct settings, keep_ms)},
 };
 
 static struct settings settings;
@@ -75,16 +77,19 @@ Test(option, without_anything_every_member_has_its_default)
     cr_assert(eq(u64, settings.checkpoint_ms, 2000));
     cr_assert_not(settings.open_to_all);
     cr_assert(eq(uint, settings.ack, 0));
+    cr_assert(eq(u64, settings.keep_ms, UINT64_C(7) * 24 * 3600 * 1000));
 }
 
 Test(option, the_command_line_wins_over_the_environment_and_that_over_the_default)
 {
-    environment = (const char *const[]){"SATCHEL_DATA=/from/env", "SATCHEL_RUN_DIR=/run/env",
-                                        "SATCHEL_OPEN_TO_ALL=yes", NULL};
+    environment = (const char *const[]){"SATCHEL_DATA=/from/env",  "SATCHEL_RUN_DIR=/run/env",
+                                        "SATCHEL_OPEN_TO_ALL=yes", "SATCHEL_ACK=none",
+                                        "ACK_LEVEL=fast",          NULL};
     cr_assert(eq(int, parse("--data /from/line"), STATUS_OK), "%s", errmsg);
     cr_assert(eq(str, (char *)settings.data, "/from/line"));
     cr_assert(eq(str, (char *)settings.run_dir, "/run/env"));
     cr_assert(settings.open_to_all);
+    cr_assert(eq(uint, settings.ack, 1)); /* by a variable that is not called as it is */
     cr_assert(eq(u64, settings.workers, 2));
 }
 
@@ -175,9 +180,11 @@ Test(option, what_cannot_be_used_is_refused_with_one_line_that_names_it)
         {"--memory 17179869184g", "--memory: \"17179869184g\" is not a number of bytes (such as "
                                   "65536, 512m or 2GiB)"},
         {"--memory 5x", "--memory: \"5x\" is not a number of bytes (such as 65536, 512m or 2GiB)"},
-        {"--checkpoint 2d", "--checkpoint: \"2d\" is not a time (such as 500ms, 2s, 5m or 1h)"},
+        {"--checkpoint 2w", "--checkpoint: \"2w\" is not a time (such as 500ms, 2s, 5m or 1h)"},
         {"--checkpoint 5", "--checkpoint: \"5\" is less than the least allowed, 10 ms"},
         {"--checkpoint 1h", "--checkpoint: \"1h\" is more than the most allowed, 60000 ms"},
+        {"--keep 213503982335d",
+         "--keep: \"213503982335d\" is not a time (such as 500ms, 2s, 5m or 1h)"},
         {"--open-to-all=maybe", "--open-to-all: \"maybe\" is neither yes nor no"},
         {"--ack dur", "--ack: \"dur\" is not one of durable|fast"},
         {"--ack durable|fast", "--ack: \"durable|fast\" is not one of durable|fast"},

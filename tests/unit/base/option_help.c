@@ -9,7 +9,7 @@
 static const struct option_desc net_descs[] = {
     {"listen", OPTION_TEXT, "127.0.0.1:7401", "HOST:PORT", "Address that clients connect to.", 0, 0,
      0},
-    {"open-to-all", OPTION_FLAG, "no", "", "Serve without a token.", 0, 0, 0},
+    {"open-to-all", OPTION_FLAG, "no", "", "Serve without a token.", 0, 0, 0, "OPEN_DOOR"},
 };
 static const struct option_desc store_descs[] = {
     {"memory", OPTION_BYTES, "", "BYTES",
@@ -40,7 +40,7 @@ Test(option_help, names_units_sentences_defaults_and_variables_stand_in_columns)
                  "  --listen HOST:PORT  Address that clients connect to.\n"
                  "                      default 127.0.0.1:7401          SATCHEL_LISTEN\n"
                  "  --open-to-all       Serve without a token.\n"
-                 "                      default no                      SATCHEL_OPEN_TO_ALL\n"
+                 "                      default no                      OPEN_DOOR\n"
                  "\n"
                  "Store\n"
                  "  --memory BYTES      Budget for sessions that stay in memory; the values of "
