@@ -46,8 +46,6 @@ struct feed {
     struct feed_chunk *spare; /* owned; each of CHUNK_BYTES */
     size_t spares;
     size_t bytes;       /* held */
-    uint64_t changes;   /* … in them */
-    uint64_t last_lsn;  /* of the last batch given */
     uint64_t oldest_ms; /* of what was not taken; 0: nothing was given since the last take */
     struct feed_gap gap;
     bool is_woken;
@@ -106,58 +104,61 @@ static struct feed_chunk *keep_spares(struct feed *self, struct feed_chunk *chun
 
 /* ---- Giving --------------------------------------------------------------------------------- */
 
-/* Where the first batch of a chunk that is not empty begins. */
-static struct batch_head first_head(const struct feed_chunk *chunk)
+/* The head of the batch that begins there, in a chunk that is not empty. */
+static struct batch_head head_at(const struct feed_chunk *chunk, size_t at)
 {
     struct batch_head head;
-    memcpy(&head, chunk->bytes, sizeof head);
+    memcpy(&head, chunk->bytes + at, sizeof head);
     return head;
 }
 
-static void note_gap(struct feed *self, uint64_t first_lsn, uint64_t last_lsn, uint64_t changes)
+static uint64_t last_lsn(const struct batch_head *head)
+{
+    return head->first_lsn + head->count - 1;
+}
+
+static void note_gap(struct feed *self, uint64_t first_lsn, uint64_t last, uint64_t changes)
 {
     if (self->gap.changes == 0) {
         self->gap.first_lsn = first_lsn;
+        metric_add(&self->metrics->overflows, 1);
     }
-    self->gap.last_lsn = last_lsn;
+    self->gap.last_lsn = last;
     self->gap.changes += changes;
     metric_add(&self->metrics->dropped, changes);
 }
 
-/* With the lock held. Chunks are kept, since the next changes are on their way: freeing them here
- * would cost this thread the time to give back all their pages. */
-static void drop_all(struct feed *self)
+/* With the lock held. The chunk is kept, since the next changes are on their way: freeing it here
+ * would cost this thread the time to give back all its pages. */
+static void drop_first(struct feed *self)
 {
-    if (self->first != NULL) {
-        note_gap(self, first_head(self->first).first_lsn, self->last_lsn, self->changes);
-        free_list(keep_spares(self, self->first, SIZE_MAX));
-    }
-    metric_add(&self->metrics->overflows, 1);
-    self->first = NULL;
-    self->last = NULL;
-    self->bytes = 0;
-    self->changes = 0;
+    struct feed_chunk *chunk = self->first;
+    const struct batch_head first = head_at(chunk, 0);
+    const struct batch_head last = head_at(chunk, chunk->last);
+    note_gap(self, first.first_lsn, last_lsn(&last), chunk->changes);
+    self->first = chunk->next;
+    self->last = self->first != NULL ? self->last : NULL;
+    self->bytes -= chunk->len;
+    chunk->next = NULL;
+    free_list(keep_spares(self, chunk, SIZE_MAX));
 }
 
 /* Does the batch go on where the last one ends, at the same time? Then one head does for both,
  * which matters when a fast disk makes ten thousand small ones a second. */
 static bool goes_on(const struct feed_chunk *chunk, const struct store_changes *batch)
 {
-    struct batch_head head;
     if (chunk == NULL || batch->records.len > chunk->cap - chunk->len) {
         return false;
     }
-    memcpy(&head, chunk->bytes + chunk->last, sizeof head);
-    uint64_t last_lsn = head.first_lsn + head.count - 1;
-    return head.time_ms == batch->time_ms && last_lsn == batch->follows_lsn &&
-           last_lsn + 1 == batch->first_lsn;
+    const struct batch_head head = head_at(chunk, chunk->last);
+    return head.time_ms == batch->time_ms && last_lsn(&head) == batch->follows_lsn &&
+           last_lsn(&head) + 1 == batch->first_lsn;
 }
 
 static void join(struct feed *self, const struct store_changes *batch)
 {
     struct feed_chunk *chunk = self->last;
-    struct batch_head head;
-    memcpy(&head, chunk->bytes + chunk->last, sizeof head);
+    struct batch_head head = head_at(chunk, chunk->last);
     head.count += batch->count;
     head.bytes += (uint32_t)batch->records.len;
     memcpy(chunk->bytes + chunk->last, &head, sizeof head);
@@ -194,16 +195,15 @@ static bool append(struct feed *self, const struct store_changes *batch)
 
 void feed_changes(struct feed *self, const struct store_changes *batch)
 {
-    const uint64_t last_lsn = batch->first_lsn + batch->count - 1;
+    const size_t bytes = sizeof(struct batch_head) + batch->records.len;
     assert(batch->count > 0 && batch->records.len <= UINT32_MAX);
     (void)pthread_mutex_lock(&self->lock);
     if (self->oldest_ms == 0) {
         self->oldest_ms = batch->time_ms;
     }
     /* What is larger than the limit alone still gets through when nothing else is held. */
-    if (self->first != NULL &&
-        self->bytes + sizeof(struct batch_head) + batch->records.len > self->bytes_max) {
-        drop_all(self);
+    while (self->first != NULL && self->bytes + bytes > self->bytes_max) {
+        drop_first(self);
     }
     const size_t bytes_before = self->bytes;
     bool is_held = true;
@@ -213,12 +213,12 @@ void feed_changes(struct feed *self, const struct store_changes *batch)
         is_held = append(self, batch);
     }
     if (!is_held) {
-        drop_all(self); /* a gap is a gap, and this way there is memory for what comes */
-        note_gap(self, batch->first_lsn, last_lsn, batch->count);
+        while (self->first != NULL) { /* a gap follows, and this way memory for what comes */
+            drop_first(self);
+        }
+        note_gap(self, batch->first_lsn, batch->first_lsn + batch->count - 1, batch->count);
     } else {
-        self->changes += batch->count;
         self->last->changes += batch->count;
-        self->last_lsn = last_lsn;
     }
     metric_set(&self->metrics->bytes, (int64_t)self->bytes);
     if (self->bytes >= CHUNK_BYTES && bytes_before < CHUNK_BYTES) {
@@ -237,7 +237,6 @@ void feed_take(struct feed *self, size_t bytes_max, struct feed_taken *out)
     struct feed_chunk *rest = self->first;
     while (rest != NULL && (last == NULL || out->bytes + rest->len <= bytes_max)) {
         out->bytes += rest->len;
-        self->changes -= rest->changes;
         last = rest;
         rest = rest->next;
     }
@@ -247,7 +246,7 @@ void feed_take(struct feed *self, size_t bytes_max, struct feed_taken *out)
         out->gap = self->gap;
         out->oldest_ms = self->oldest_ms;
         self->gap = (struct feed_gap){0};
-        self->oldest_ms = rest != NULL ? first_head(rest).time_ms : 0;
+        self->oldest_ms = rest != NULL ? head_at(rest, 0).time_ms : 0;
         self->first = rest;
         self->last = rest != NULL ? self->last : NULL;
         self->bytes -= out->bytes;

@@ -6,10 +6,12 @@
  *                         └───────────────── spare chunks ◀──────────────┘
  *
  * Giving copies into chunks and never waits for anybody who does I/O: the shipper holds the lock
- * only to take chunks over. When there is more than the limit, because the storage is away for too
- * long, everything that is held is dropped: what comes then fits no more to what was shipped
- * before, which whoever reads the archive sees, and only a snapshot mends. Dropping a part would
- * leave the same gap and less room.
+ * only to take chunks over. When there is more than the limit, the oldest chunks are dropped.
+ *
+ * That is a gap when the storage was away for too long: what is left fits no more to what was
+ * shipped before, which whoever reads the archive sees, and only a snapshot mends. It is none when
+ * a store recovers a journal larger than the limit, which it tells as a whole before the shipper
+ * runs: the archive has all of it but the end, since the process before shipped every second.
  */
 #pragma once
 
@@ -24,7 +26,7 @@
     X(gauge, bytes, "satchel_backup_feed_bytes", "",                                               \
       "Bytes of changes that wait in memory to be shipped.")                                       \
     X(counter, overflows, "satchel_backup_feed_overflows_total", "",                               \
-      "How often the changes that waited were dropped because there were too many.")               \
+      "How often changes that waited began to be dropped because there were too many.")            \
     X(counter, dropped, "satchel_backup_feed_dropped_changes_total", "",                           \
       "Changes that were dropped before they were shipped.")
 METRIC_STRUCT(feed_metrics, FEED_METRICS)

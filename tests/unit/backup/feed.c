@@ -135,29 +135,54 @@ Test(feed, a_take_is_bounded_and_what_is_larger_than_a_chunk_comes_alone)
     close_feed();
 }
 
-Test(feed, above_the_limit_everything_is_dropped_and_the_gap_is_told_once)
+Test(feed, above_the_limit_the_oldest_are_dropped_and_the_gap_is_told_once)
 {
     open_feed((size_t)2 * MIB);
     for (uint64_t lsn = 10; lsn < 16; lsn += 2) {
         give(lsn, 2, 5000 + lsn, 900000); /* the third one is too much */
     }
     cr_assert(eq(u64, metric_counter_get(&metrics.overflows), 1));
-    cr_assert(eq(u64, metric_counter_get(&metrics.dropped), 4));
+    cr_assert(eq(u64, metric_counter_get(&metrics.dropped), 2));
     for (uint64_t lsn = 16; lsn < 20; lsn += 2) {
         give(lsn, 2, 5000 + lsn, 900000);
     }
-    cr_assert(eq(u64, metric_counter_get(&metrics.overflows), 2));
+    cr_assert(eq(u64, metric_counter_get(&metrics.overflows), 1)); /* it is still the same one */
+    cr_assert(eq(u64, metric_counter_get(&metrics.dropped), 6));
     cr_assert(eq(u64, feed_oldest_ms(feed), 5010)); /* the dropped ones are not shipped either */
+    cr_assert(le(i64, metric_gauge_get(&metrics.bytes), 2 * MIB));
     struct feed_taken taken = take((size_t)9 * MIB);
     cr_assert(eq(u64, taken.oldest_ms, 5010));
-    cr_assert(eq(u64, taken.gap.changes, 8));
+    cr_assert(eq(u64, taken.gap.changes, 6));
     cr_assert(eq(u64, taken.gap.first_lsn, 10));
-    cr_assert(eq(u64, taken.gap.last_lsn, 17));
-    demand_batches(taken, 1, (uint64_t[]){18}, (uint32_t[]){2}, 900000);
+    cr_assert(eq(u64, taken.gap.last_lsn, 15));
+    demand_batches(taken, 2, (uint64_t[]){16, 18}, (uint32_t[]){2, 2}, 900000);
     give(20, 1, 6000, 50);
     taken = take(MIB);
     cr_assert(eq(u64, taken.gap.changes, 0));
     demand_batches(taken, 1, (uint64_t[]){20}, (uint32_t[]){1}, 50);
+    for (uint64_t lsn = 21; lsn < 27; lsn += 2) {
+        give(lsn, 2, 7000, 900000);
+    }
+    cr_assert(eq(u64, metric_counter_get(&metrics.overflows), 2));
+    close_feed();
+}
+
+Test(feed, what_is_larger_than_all_that_waits_drops_as_much_as_it_needs)
+{
+    open_feed((size_t)4 * MIB);
+    for (uint64_t lsn = 1; lsn <= 4; lsn++) {
+        give(lsn, 1, lsn, 900000);
+    }
+    give(5, 1, 5, (size_t)2 * MIB); /* in the place of two */
+    struct feed_taken taken = take((size_t)9 * MIB);
+    cr_assert(eq(u64, taken.gap.changes, 2));
+    struct feed_cursor cursor = {0};
+    struct store_changes batch;
+    for (uint64_t lsn = 3; lsn <= 5; lsn++) {
+        cr_assert(feed_next(&taken, &cursor, &batch));
+        cr_assert(eq(u64, batch.first_lsn, lsn));
+    }
+    feed_return(feed, &taken);
     close_feed();
 }
 
