@@ -14,6 +14,9 @@ BAD_REQUEST, TOO_LARGE, UNSUPPORTED, HELLO_REQUIRED, UNAUTHENTICATED = range(16,
 BUSY, LOADING, STOPPING, NO_SPACE = range(32, 36)
 ACK_DURABLE, ACK_FAST = 2, 4
 TOKEN, WIRE_VERSION, ID, VALUE, LIMIT_BODY_BYTES = 0x8001, 0x8002, 0x8010, 0x8011, 0x15
+VERSION, ENTRY, CURSOR, COUNT = 0x20, 0x31, 0x801D, 0x801E
+ENTRY_HEAD_BYTES = 21  # before the id
+PIPELINE = 256  # of contents()
 HEADER_BYTES = 24
 MASK = (1 << 64) - 1
 
@@ -59,14 +62,21 @@ class Reply:
     def __init__(self, head, body):
         self.opcode, self.request, self.status = head[2], *struct.unpack_from("<QH", head, 8)
         self.tags = {}
+        self.entries = []  # the one tag that comes several times
         while body:
             number, length = struct.unpack_from("<HI", body)
             self.tags[number] = body[6:6 + length]
+            if number == ENTRY:
+                self.entries.append(body[6:6 + length])
             body = body[6 + length:]
 
     @property
     def value(self):
         return self.tags.get(VALUE)
+
+    def number(self, tag_number):
+        """The value of a tag that is a U64."""
+        return struct.unpack("<Q", self.tags[tag_number])[0]
 
 
 class Connection:
@@ -138,3 +148,28 @@ class Connection:
     def get(self, key):
         reply = self.ask(GET, tag(ID, key))
         return reply.value if reply.status == OK else None
+
+    def ids(self):
+        """Those of all sessions, in no order."""
+        found, cursor = [], 0
+        while True:
+            reply = self.ask(SCAN, tag(CURSOR, struct.pack("<Q", cursor))
+                             + tag(COUNT, struct.pack("<Q", 1000)))
+            assert reply.status == OK, reply.status
+            found += [entry[ENTRY_HEAD_BYTES:] for entry in reply.entries]
+            cursor = reply.number(CURSOR)
+            if cursor == 0:
+                return found
+
+    def contents(self):
+        """All sessions with a value, while nobody changes them: {id: value}."""
+        found = {}
+        ids = self.ids()
+        for at in range(0, len(ids), PIPELINE):
+            some = dict(enumerate(ids[at:at + PIPELINE]))
+            self.send(b"".join(frame(GET, tag(ID, key), request=n) for n, key in some.items()))
+            for _ in some:
+                reply = self.take()
+                assert reply.status == OK, reply.status
+                found[some[reply.request]] = reply.value
+        return found

@@ -48,6 +48,7 @@ class Program:
 
     def __init__(self, name):
         self.name = name
+        self.environment = {}  # on top of ours
         self.process = None
         self.lines = []  # of standard error, of all runs
         self.run_from = 0  # where in `lines` the present run begins
@@ -59,8 +60,13 @@ class Program:
         self.run_from = len(self.lines)
         self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=die_with_parent)
-        self.reader = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
+            stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=die_with_parent,
+            env={**os.environ, **self.environment})
+        self.follow(self.process.stderr)
+
+    def follow(self, stream):
+        """Takes the lines of the present run from there."""
+        self.reader = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self.reader.start()
 
     def _read(self, stream):

@@ -1,0 +1,136 @@
+"""One client that changes sessions at a steady rate and knows what it was told.
+
+    load = SteadyLoad(store.address, rate_hz=200)
+    with load:
+        with load.phase("control"):
+            wait(10)
+        …
+    load.model()                # what has to be there
+    load.latencies_s("control")
+
+Requests begin when they are due, whatever became of the one before, and a latency counts from then:
+a store that stops answering for a second is seen by all that were due in it. There is one change at
+a time, so the order in which they were made is known.
+"""
+
+import contextlib
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+import native
+
+FIRST_BYTES, LAST_BYTES = 20, 400  # of a value
+DELETES = 0.1  # of all changes
+
+
+@dataclass(frozen=True)
+class Change:
+    """One that was acknowledged. Times are those of the wall clock."""
+
+    lsn: int
+    key: bytes
+    value: bytes | None  # None: deleted
+    sent_s: float
+    told_s: float
+
+
+def percentile(sorted_values, share):
+    return sorted_values[min(int(len(sorted_values) * share), len(sorted_values) - 1)]
+
+
+class SteadyLoad:
+    """Runs from `with` to its end, or until the store breaks the connection. Its members are read
+    after that; phases are begun by another thread than its own."""
+
+    def __init__(self, address, rate_hz=200, sessions=2000, seed=1, prefix=b"k"):
+        self.address = address
+        self.rate_hz = rate_hz
+        self.dice = random.Random(seed)
+        self.keys = [b"%b%d" % (prefix, n) for n in range(sessions)]
+        self.present = {}  # the model
+        self.changes = []  # in their order
+        self.unanswered = None  # (key, value) of a change that may have been made
+        self.timed = []  # (phase, latency) of each
+        self.name = "before"
+        self.stopping = threading.Event()
+        self.failure = None
+        self.thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self.connection = native.Connection(self.address, deadline_s=120)
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.stop()
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+        self.connection.socket.close()
+        if self.failure is not None:
+            raise self.failure
+
+    @contextlib.contextmanager
+    def phase(self, name):
+        """What is due meanwhile belongs to it."""
+        self.name = name
+        try:
+            yield
+        finally:
+            self.name = "between"
+
+    def latencies_s(self, name):
+        """Of all changes that were due in a phase, sorted."""
+        return sorted(latency for phase, latency in list(self.timed) if phase == name)
+
+    def model(self, count=None):
+        """What is there after the first `count` changes (None: all): {key: value}."""
+        if count is None:
+            return dict(self.present)
+        present = {}
+        for change in self.changes[:count]:
+            present[change.key] = change.value
+        return {key: value for key, value in present.items() if value is not None}
+
+    def _run(self):
+        try:
+            due_s = time.monotonic()
+            while not self.stopping.is_set():
+                name = self.name
+                self._change()
+                self.timed.append((name, time.monotonic() - due_s))
+                due_s += 1 / self.rate_hz
+                time.sleep(max(due_s - time.monotonic(), 0))
+        except OSError as why:
+            if not self.stopping.is_set():
+                self.failure = why
+        except AssertionError as why:
+            self.failure = why
+
+    def _change(self):
+        key = self.dice.choice(self.keys)
+        value = None
+        if key not in self.present or self.dice.random() >= DELETES:
+            count = self.dice.randrange(FIRST_BYTES, LAST_BYTES)
+            value = b"%d " % len(self.changes) + self.dice.randbytes(count)
+        self.unanswered = (key, value)
+        sent_s = time.time()
+        if value is None:
+            reply = self.connection.ask(native.DELETE, native.tag(native.ID, key))
+        else:
+            reply = self.connection.ask(native.SET, native.tag(native.ID, key)
+                                        + native.tag(native.VALUE, value))
+        if reply is None:
+            raise ConnectionError("the store has closed the connection")
+        assert reply.status == native.OK, f"{key} was answered with {reply.status}"
+        # A DELETE does not tell its lsn; nobody else changes anything.
+        lsn = reply.number(native.VERSION) if value is not None else self.changes[-1].lsn + 1
+        self.changes.append(Change(lsn, key, value, sent_s, time.time()))
+        self.unanswered = None
+        if value is None:
+            del self.present[key]
+        else:
+            self.present[key] = value
