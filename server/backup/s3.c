@@ -191,6 +191,11 @@ void s3_describe_error(const struct s3 *self, char *out, size_t out_bytes)
                    has_more ? ")" : "", error->attempts, error->attempts == 1 ? "" : "s");
 }
 
+int64_t s3_storage_ms(const struct s3 *self)
+{
+    return self->storage_ms;
+}
+
 /* ---- Objects -------------------------------------------------------------------------------- */
 
 enum s3_status s3_put(struct s3 *self, const char *key, struct view body, unsigned flags)

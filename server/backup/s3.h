@@ -99,6 +99,10 @@ const struct s3_error *s3_last_error(const struct s3 *self);
 /** The last error as one line: "access denied (403 AccessDenied: …), 1 attempt". */
 void s3_describe_error(const struct s3 *self, char *out, size_t out_bytes);
 
+/** The time by the storage's clock, as its last reply that told it did: milliseconds since 1970, in
+ *  whole seconds; 0: none has. Ages of objects are to be measured with this. */
+int64_t s3_storage_ms(const struct s3 *self);
+
 /* ---- Objects ---- */
 
 struct s3_object {
@@ -136,6 +140,15 @@ enum s3_status s3_head(struct s3 *self, const char *key, struct s3_object *out) 
 
 /** S3_OK also when there was none. */
 enum s3_status s3_delete(struct s3 *self, const char *key) MUST_CHECK;
+
+enum { S3_DELETE_MAX = 1000 }; /* keys in one request: S3's own limit */
+
+/**
+ * Deletes `count` (at most S3_DELETE_MAX) objects in one request, or one by one where the storage
+ * does not implement that. S3_OK: none of them is there any more. Otherwise some may be gone,
+ * whichever; the error tells about the first that is not. An empty list is fine.
+ */
+enum s3_status s3_delete_many(struct s3 *self, const char *const *keys, size_t count) MUST_CHECK;
 
 /* ---- Lists ---- */
 
@@ -183,6 +196,14 @@ enum s3_status s3_upload_complete(struct s3 *self, const struct s3_upload *uploa
 
 /** Throws the parts away. S3_OK also when there is no such upload. */
 enum s3_status s3_upload_abort(struct s3 *self, const struct s3_upload *upload) MUST_CHECK;
+
+/** Told each upload that was begun and has not ended; valid during the call. */
+typedef void (*s3_uploads_fn)(void *arg, const struct s3_upload *upload, int64_t begun_ms);
+
+/** Lists uploads whose keys begin with `prefix` (behind the URL's), a thousand at most: who ends
+ *  those that are told finds others the next time. `each` may use the client. */
+enum s3_status s3_list_uploads(struct s3 *self, const char *prefix, s3_uploads_fn each,
+                               void *arg) MUST_CHECK;
 
 /* ---- Conditions ---- */
 

@@ -205,6 +205,7 @@ static enum s3_status exchange(struct s3 *self, const struct s3_call *call,
                                                 sizeof why);
     OPENSSL_cleanse(self->lines.ptr, self->lines.cap);
     count_exchange(self, call, status);
+    self->storage_ms = self->reply.date_ms != 0 ? self->reply.date_ms : self->storage_ms;
     self->error.http_code = self->reply.code;
     memcpy(self->error.request_id, self->reply.request_id, sizeof self->error.request_id);
     return status == S3_OK ? S3_OK : note(self, status, why);

@@ -22,6 +22,8 @@ struct s3 {
     char url_before[ENDPOINT_HOST_BYTES + S3_BUCKET_BYTES + 24]; /* "https://HOST:PORT" */
     char host[ENDPOINT_HOST_BYTES + S3_BUCKET_BYTES + 12];       /* "HOST:PORT" */
     int64_t clock_behind_ms;       /* how much the storage's clock is ahead of ours */
+    int64_t storage_ms;            /* what it showed last; 0: not known */
+    bool deletes_singly;           /* the storage does not take several keys at once */
     struct credentials_keys *keys; /* owned, secret; a copy for the attempt */
     struct sigv4_signed signature; /* owned */
     struct buf url;                /* owned; of the attempt */

@@ -116,3 +116,37 @@ enum s3_status s3_upload_abort(struct s3 *self, const struct s3_upload *upload)
     enum s3_status status = s3_call_run(self, &call);
     return status == S3_NO_UPLOAD || status == S3_NOT_FOUND ? S3_OK : status;
 }
+
+static enum s3_status read_uploads(struct s3 *client, struct s3_call *call)
+{
+    enum status decoded = s3_xml_uploads(buf_view(&client->reply.body), call->arg);
+    return decoded == STATUS_OK
+               ? S3_OK
+               : s3_note_decoded(client, decoded, "the list of uploads cannot be read");
+}
+
+enum s3_status s3_list_uploads(struct s3 *self, const char *prefix, s3_uploads_fn each, void *arg)
+{
+    char whole[2 * S3_KEY_BYTES_MAX];
+    struct s3_upload_page page = {0};
+    size_t prefix_len = strlen(self->prefix);
+    (void)snprintf(whole, sizeof whole, "%s%s", self->prefix, prefix);
+    /* No encoding-type: radosgw encodes keys then, and does not say so. */
+    struct s3_call call = {.method = "GET",
+                           .query = {{"uploads", ""}, {"prefix", whole}},
+                           .query_count = 2,
+                           .read = read_uploads,
+                           .arg = &page};
+    enum s3_status status = s3_call_run(self, &call);
+    for (size_t i = 0; i < page.count && status == S3_OK; i++) {
+        struct s3_upload upload;
+        /* A storage may pass the prefix over. */
+        if (strncmp(page.entries[i].key, whole, strlen(whole)) == 0) {
+            (void)snprintf(upload.key, sizeof upload.key, "%s", page.entries[i].key + prefix_len);
+            (void)snprintf(upload.id, sizeof upload.id, "%s", page.entries[i].id);
+            each(arg, &upload, page.entries[i].begun_ms);
+        }
+    }
+    s3_upload_page_free(&page);
+    return status;
+}

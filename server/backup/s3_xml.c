@@ -1,8 +1,4 @@
-/*
- * XML by its leaves: what matters in these replies stands in elements that hold only text, so a
- * reader is told each of those with the path to it, "ListBucketResult/Contents/Key", and its text.
- * The end of every other element is told as well, with an empty text.
- */
+/* Reading XML by its leaves, and the replies about single objects, lists and uploads in parts. */
 #include "backup/s3_xml.h"
 
 #include <expat.h>
@@ -10,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/s3_xml_private.h"
 #include "backup/timestamp.h"
 
 enum {
@@ -18,12 +15,9 @@ enum {
     TEXT_BYTES = 8192, /* a key of 1024 bytes, each as "%E2" or "&#xe2;" */
 };
 
-/* Told at the end of each element. `text` lives during the call. */
-typedef enum status (*leaf_fn)(void *arg, const char *path, const char *text);
-
 struct reader {
     XML_Parser parser;
-    leaf_fn leaf;
+    s3_xml_leaf_fn leaf;
     void *arg;
     enum status status; /* OK until something ends the reading */
     unsigned depth;
@@ -103,7 +97,7 @@ static void refuse_dtd(void *arg, const XML_Char *name, const XML_Char *system_i
     give_up(arg, STATUS_CORRUPT);
 }
 
-static enum status read_leaves(struct view xml, leaf_fn leaf, void *arg)
+enum status s3_xml_leaves(struct view xml, s3_xml_leaf_fn leaf, void *arg)
 {
     if (xml.len > INT32_MAX) {
         return STATUS_TOO_LARGE;
@@ -134,14 +128,12 @@ static enum status read_leaves(struct view xml, leaf_fn leaf, void *arg)
     return status;
 }
 
-/* A text that may be cut: at whole bytes, which is good enough for people. */
-static void copy_cut(char *out, size_t out_bytes, const char *text)
+void s3_xml_copy_cut(char *out, size_t out_bytes, const char *text)
 {
     (void)snprintf(out, out_bytes, "%s", text);
 }
 
-/* One that may not. */
-static enum status copy_whole(char *out, size_t out_bytes, const char *text)
+enum status s3_xml_copy_whole(char *out, size_t out_bytes, const char *text)
 {
     int len = snprintf(out, out_bytes, "%s", text);
     return len >= 0 && (size_t)len < out_bytes ? STATUS_OK : STATUS_TOO_LARGE;
@@ -160,11 +152,11 @@ static enum status error_leaf(void *arg, const char *path, const char *text)
     if (strcmp(path, "Error") == 0) {
         self->is_error = true;
     } else if (strcmp(path, "Error/Code") == 0) {
-        copy_cut(self->out->code, sizeof self->out->code, text);
+        s3_xml_copy_cut(self->out->code, sizeof self->out->code, text);
     } else if (strcmp(path, "Error/Message") == 0) {
-        copy_cut(self->out->message, sizeof self->out->message, text);
+        s3_xml_copy_cut(self->out->message, sizeof self->out->message, text);
     } else if (strcmp(path, "Error/RequestId") == 0) {
-        copy_cut(self->out->request_id, sizeof self->out->request_id, text);
+        s3_xml_copy_cut(self->out->request_id, sizeof self->out->request_id, text);
     }
     return STATUS_OK;
 }
@@ -173,7 +165,7 @@ enum status s3_xml_error(struct view xml, struct s3_xml_error *out)
 {
     struct error_reader reader = {.out = out};
     *out = (struct s3_xml_error){0};
-    enum status status = read_leaves(xml, error_leaf, &reader);
+    enum status status = s3_xml_leaves(xml, error_leaf, &reader);
     return status == STATUS_OK && !reader.is_error ? STATUS_CORRUPT : status;
 }
 
@@ -198,8 +190,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Turns %41 and + in a key into what they stand for, in place. A zero cannot be in a key. */
-static enum status decode_key(char *key)
+enum status s3_xml_decode_key(char *key)
 {
     char *to = key;
     for (const char *from = key; *from != '\0'; from++) {
@@ -274,7 +265,7 @@ static enum status list_leaf(void *arg, const char *path, const char *text)
     } else if (strcmp(below, "/IsTruncated") == 0) {
         page->is_truncated = strcmp(text, "true") == 0;
     } else if (strcmp(below, "/NextContinuationToken") == 0) {
-        return copy_whole(page->next_token, sizeof page->next_token, text);
+        return s3_xml_copy_whole(page->next_token, sizeof page->next_token, text);
     } else if (strcmp(below, "/Contents/Key") == 0 && !self->has_key) {
         self->entry.key_at = page->keys.len;
         self->has_key = true;
@@ -297,7 +288,7 @@ static enum status finish_keys(struct list_reader *self)
     for (size_t i = 0; i < self->page->count && status == STATUS_OK; i++) {
         char *key = (char *)self->page->keys.ptr + self->page->entries[i].key_at;
         if (self->is_encoded) {
-            status = decode_key(key);
+            status = s3_xml_decode_key(key);
         }
         if (status == STATUS_OK && strlen(key) > S3_KEY_BYTES_MAX) {
             status = STATUS_TOO_LARGE;
@@ -313,7 +304,7 @@ enum status s3_xml_list(struct view xml, struct s3_list_page *out)
     out->count = 0;
     out->is_truncated = false;
     out->next_token[0] = '\0';
-    enum status status = read_leaves(xml, list_leaf, &reader);
+    enum status status = s3_xml_leaves(xml, list_leaf, &reader);
     if (status == STATUS_OK) {
         status = reader.is_list ? finish_keys(&reader) : STATUS_CORRUPT;
     }
@@ -335,14 +326,14 @@ void s3_list_page_free(struct s3_list_page *self)
 static enum status upload_leaf(void *arg, const char *path, const char *text)
 {
     return strcmp(path, "InitiateMultipartUploadResult/UploadId") == 0
-               ? copy_whole(arg, S3_UPLOAD_ID_BYTES, text)
+               ? s3_xml_copy_whole(arg, S3_UPLOAD_ID_BYTES, text)
                : STATUS_OK;
 }
 
 enum status s3_xml_upload_id(struct view xml, char out[static S3_UPLOAD_ID_BYTES])
 {
     out[0] = '\0';
-    enum status status = read_leaves(xml, upload_leaf, out);
+    enum status status = s3_xml_leaves(xml, upload_leaf, out);
     return status == STATUS_OK && out[0] == '\0' ? STATUS_CORRUPT : status;
 }
 
@@ -374,7 +365,7 @@ enum status s3_xml_complete(struct view xml, char etag[static S3_ETAG_BYTES],
     struct complete_reader reader = {.etag = etag, .error = {.out = error}};
     etag[0] = '\0';
     *error = (struct s3_xml_error){0};
-    enum status status = read_leaves(xml, complete_leaf, &reader);
+    enum status status = s3_xml_leaves(xml, complete_leaf, &reader);
     return status == STATUS_OK && etag[0] == '\0' && !reader.error.is_error ? STATUS_CORRUPT
                                                                             : status;
 }

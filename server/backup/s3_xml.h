@@ -67,3 +67,30 @@ enum status s3_xml_upload_id(struct view xml, char out[static S3_UPLOAD_ID_BYTES
  */
 enum status s3_xml_complete(struct view xml, char etag[static S3_ETAG_BYTES],
                             struct s3_xml_error *error) MUST_CHECK;
+
+/* <Error> of one key in a <DeleteResult>. */
+struct s3_undeleted {
+    char key[S3_KEY_BYTES_MAX + 1]; /* cut when it is longer */
+    struct s3_xml_error error;
+};
+
+/** <DeleteResult>: how many keys could not be deleted, and the first of them. */
+enum status s3_xml_deleted(struct view xml, size_t *undeleted,
+                           struct s3_undeleted *first) MUST_CHECK;
+
+struct s3_upload_entry {
+    char key[S3_KEY_BYTES_MAX + 1];
+    char id[S3_UPLOAD_ID_BYTES];
+    int64_t begun_ms;
+};
+
+/* <ListMultipartUploadsResult>. Zeroed before first use; may be used again. */
+struct s3_upload_page {
+    struct s3_upload_entry *entries; /* owned, `count` of them */
+    size_t count;
+    size_t capacity;
+};
+
+enum status s3_xml_uploads(struct view xml, struct s3_upload_page *out) MUST_CHECK;
+
+void s3_upload_page_free(struct s3_upload_page *self);

@@ -26,6 +26,35 @@ static void check_list(struct view xml)
     s3_list_page_free(&page);
 }
 
+static void check_deleted(struct view xml)
+{
+    struct s3_undeleted first;
+    size_t undeleted = 0;
+    enum status status = s3_xml_deleted(xml, &undeleted, &first);
+    REQUIRE(strlen(first.key) < sizeof first.key);
+    REQUIRE(strlen(first.error.code) < sizeof first.error.code);
+    REQUIRE(strlen(first.error.message) < sizeof first.error.message);
+    REQUIRE(status != STATUS_OK || undeleted <= xml.len / sizeof "<Error/>");
+}
+
+static void check_uploads(struct view xml)
+{
+    static struct s3_upload_page used;
+    struct s3_upload_page page = {0};
+    enum status status = s3_xml_uploads(xml, &page);
+    REQUIRE(s3_xml_uploads(xml, &used) == status && used.count == page.count);
+    REQUIRE(page.count <= S3_LIST_ENTRIES_MAX);
+    REQUIRE(status == STATUS_OK || page.count == 0);
+    for (size_t i = 0; i < page.count; i++) {
+        const struct s3_upload_entry *entry = &page.entries[i];
+        REQUIRE(strlen(entry->key) <= S3_KEY_BYTES_MAX &&
+                strcmp(entry->key, used.entries[i].key) == 0);
+        REQUIRE(entry->id[0] != '\0' && strlen(entry->id) < sizeof entry->id);
+        REQUIRE(entry->begun_ms >= 0);
+    }
+    s3_upload_page_free(&page);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 {
     struct view xml = view_of(input, len);
@@ -41,5 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     REQUIRE(completed != STATUS_OK || is_error == (etag[0] == '\0'));
     REQUIRE(!(is_error && has_id));
     check_list(xml);
+    check_deleted(xml);
+    check_uploads(xml);
     return 0;
 }

@@ -327,6 +327,56 @@ static void step_uploads(struct stand *stand)
     (void)printf("  uploads: %d bytes in 3 parts byte-equal, one aborted\n", LARGE_BYTES);
 }
 
+struct uploads_seen {
+    struct s3 *s3;
+    unsigned count;
+    bool is_right;
+};
+
+static void end_upload(void *arg, const struct s3_upload *upload, int64_t begun_ms)
+{
+    struct uploads_seen *seen = arg;
+    seen->count++;
+    seen->is_right = strcmp(upload->key, "left/behind +&") == 0 &&
+                     llabs(begun_ms - clock_wall_ms(&clock_system)) < 600000 &&
+                     s3_upload_abort(seen->s3, upload) == S3_OK;
+}
+
+static void step_left_uploads(struct stand *stand)
+{
+    struct s3 *s3 = stand->s3;
+    struct s3_upload upload;
+    struct uploads_seen seen = {.s3 = s3};
+    demand(s3_upload_begin(s3, "left/behind +&", &upload) == S3_OK, s3, "cannot begin");
+    demand(s3_list_uploads(s3, "left/", end_upload, &seen) == S3_OK, s3, "cannot list uploads");
+    demand(seen.count == 1 && seen.is_right, s3, "another upload");
+    demand(s3_list_uploads(s3, "left/", end_upload, &seen) == S3_OK && seen.count == 1, s3,
+           "aborted, and listed");
+    (void)printf("  left uploads: found and aborted\n");
+}
+
+enum { MANY_KEYS = S3_DELETE_MAX };
+
+static void step_deletes(struct stand *stand)
+{
+    struct s3 *s3 = stand->s3;
+    const char *all[MANY_KEYS];
+    struct keys_seen none = {.from = ODD_KEYS, .is_right = true};
+    for (size_t i = 0; i < ODD_KEYS; i++) {
+        demand(s3_put(s3, odd_keys[i], view_of(large, i), 0) == S3_OK, s3, "cannot put");
+    }
+    for (size_t i = 0; i < MANY_KEYS; i++) {
+        all[i] = i < ODD_KEYS ? odd_keys[i] : "list/that was never there";
+    }
+    demand(s3_delete_many(s3, all, MANY_KEYS) == S3_OK, s3, "cannot delete many");
+    demand(s3_last_error(s3)->http_code == 200, s3, "deleted one by one");
+    demand(s3_list(s3, &(struct s3_list_options){.prefix = "list/"}, see_key, &none) == S3_OK &&
+               none.count == 0,
+           s3, "deleted, and listed");
+    demand(llabs(s3_storage_ms(s3) - clock_wall_ms(&clock_system)) < 600000, s3, "no time");
+    (void)printf("  deletes: %d keys at once\n", MANY_KEYS);
+}
+
 static void step_conditions(struct stand *stand)
 {
     static const char *const names[] = {"supported", "ignored", "refused"};
@@ -344,9 +394,9 @@ static void step_conditions(struct stand *stand)
 
 static int probe(struct stand *stand)
 {
-    static void (*const steps[])(struct stand *) = {step_objects,      step_ranges, step_tampering,
-                                                    step_wrong_secret, step_lists,  step_uploads,
-                                                    step_conditions};
+    static void (*const steps[])(struct stand *) = {
+        step_objects, step_ranges,       step_tampering, step_wrong_secret, step_lists,
+        step_uploads, step_left_uploads, step_deletes,   step_conditions};
     make_large();
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         steps[i](stand);

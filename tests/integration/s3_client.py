@@ -26,7 +26,8 @@ OPTIONS = None
 BUCKET = "satchel"
 RUN_S_MAX = 120
 SERVERS = {}  # by their class; started once for the whole file
-STEPS = ("objects", "ranges", "tampered body", "wrong secret", "lists", "uploads", "conditional put")
+STEPS = ("objects", "ranges", "tampered body", "wrong secret", "lists", "uploads", "left uploads",
+         "deletes", "conditional put")
 
 
 def setUpModule():
