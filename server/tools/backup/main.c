@@ -13,6 +13,7 @@
 
 /* In the order of the help: now, list, verify, prune, restore. */
 static const struct tool_command *const commands[] = {
+    &now_command,
     NULL,
 };
 
