@@ -17,6 +17,7 @@ enum {
     RETRY_MS_FIRST = 1000,
     RETRY_MS_MAX = 60 * 1000,
     LOOK_MS_MAX = 60 * 1000, /* the wall clock may be set, so it is looked at now and then */
+    TELL_MS = 60 * 1000,     /* between two lines about the same trouble */
     WHY_BYTES = 256,
 };
 
@@ -26,6 +27,7 @@ struct credentials {
     pthread_t thread;
     bool has_thread;
     struct credentials_keys *fetched; /* owned, secret; the thread only */
+    int64_t told_ms;                  /* monotonic: of the last line about a failure; likewise */
 
     pthread_mutex_t lock;          /* guards what follows */
     pthread_cond_t wake;           /* the thread waits */
@@ -77,6 +79,19 @@ static void mend_expiry(struct credentials_keys *keys, int64_t now_ms)
     }
 }
 
+/* Every request to the storage that finds no credentials asks for some, so a failure is told when
+ * it begins and now and then. The thread only. */
+static void tell_failure(struct credentials *self, unsigned failures, const char *why)
+{
+    char quoted[WHY_BYTES + 64];
+    int64_t now_ms = clock_mono_ns(self->deps.clock) / 1000000;
+    if (failures == 1 || now_ms - self->told_ms >= TELL_MS) {
+        self->told_ms = now_ms;
+        log_warn("credentials cannot be fetched", "failures=%u why=%s", failures,
+                 log_quoted(quoted, sizeof quoted, why));
+    }
+}
+
 /* With the lock held; returns when to fetch again. */
 static int64_t take_fetched(struct credentials *self, uint64_t asked_before, enum s3_status status,
                             const char *why, unsigned *failures)
@@ -84,13 +99,15 @@ static int64_t take_fetched(struct credentials *self, uint64_t asked_before, enu
     int64_t now_ms = clock_wall_ms(self->deps.clock);
     uint64_t chance = self->deps.random();
     int64_t due_ms;
-    char quoted[WHY_BYTES + 64];
     self->status = status;
     if (status == S3_OK) {
         mend_expiry(self->fetched, now_ms);
         self->fetched->generation = self->keys->generation + 1;
         *self->keys = *self->fetched;
         self->answered = self->asked; /* who asked meanwhile gets new ones as well */
+        if (*failures != 0) {
+            log_info("credentials are fetched again", "failures=%u", *failures);
+        }
         *failures = 0;
         due_ms = credentials_due_ms(now_ms, self->keys->expires_ms, chance);
     } else {
@@ -104,8 +121,7 @@ static int64_t take_fetched(struct credentials *self, uint64_t asked_before, enu
         (*failures)++;
         due_ms = now_ms + wait_ms / 2 + (int64_t)(chance % (uint64_t)(wait_ms / 2 + 1));
         if (status != S3_CANCELLED) { /* the process is stopping */
-            log_warn("credentials cannot be fetched", "failures=%u why=%s", *failures,
-                     log_quoted(quoted, sizeof quoted, why));
+            tell_failure(self, *failures, why);
         }
     }
     explicit_bzero(self->fetched, sizeof *self->fetched);
