@@ -17,7 +17,8 @@ struct restorer {
     void *arg;
     struct place place;
     struct stop stop;
-    struct s3 *s3; /* owned */
+    struct gather gather;
+    struct s3 *hold_client; /* owned */
     pthread_t thread;
     int64_t start_ns;
     int64_t shown_ns;
@@ -58,6 +59,21 @@ static void on_progress(void *arg, enum restore_stage stage, uint64_t done, uint
     }
 }
 
+static void on_planned(void *arg, const struct restore_report *report)
+{
+    char quoted[2 * RESTORE_TEXT_BYTES];
+    (void)arg;
+    if (report->is_unheld) {
+        log_warn("backup: what is restored could not be protected from retention", "why=%s",
+                 log_quoted(quoted, sizeof quoted, report->hold_text));
+    }
+    log_info("restore planned",
+             "sessions=%" PRIu64 " bytes=%" PRIu64 " slots=%" PRIu64 " slot_bytes=%" PRIu64
+             " plan=%s",
+             report->snapshot.sessions, report->snapshot.stored_bytes, report->slots,
+             report->slot_bytes, log_quoted(quoted, sizeof quoted, report->text));
+}
+
 static void log_outcome(const struct restorer *self)
 {
     const struct restore_report *report = &self->report;
@@ -83,13 +99,14 @@ static void log_outcome(const struct restorer *self)
 static void *restorer_run(void *arg)
 {
     struct restorer *self = arg;
-    struct archive archive = {.s3 = self->s3};
-    const struct restore_job job = {.archive = &archive,
+    const struct restore_job job = {.gather = &self->gather,
+                                    .hold_client = self->hold_client,
                                     .data_dir = self->settings->store.data_dir,
                                     .run_dir = self->settings->store.run_dir,
                                     .map_bytes = self->settings->store.map_bytes,
                                     .file = &file_ops_system,
                                     .progress = on_progress,
+                                    .planned = on_planned,
                                     .arg = self};
     self->status = restore_run(&job, &self->report);
     log_outcome(self);
@@ -99,7 +116,8 @@ static void *restorer_run(void *arg)
 
 static void restorer_free(struct restorer *self)
 {
-    s3_close(self->s3);
+    s3_close(self->hold_client);
+    gather_close(&self->gather);
     stop_close(&self->stop);
     place_close(&self->place);
     (void)pthread_mutex_destroy(&self->lock);
@@ -127,7 +145,10 @@ enum status restorer_start(const struct settings *settings, void (*done)(void *a
     }
     stop_init(&self->stop);
     (void)pthread_mutex_init(&self->lock, NULL);
-    status = place_client(&self->place, &self->stop, &self->s3, why, sizeof why);
+    status = gather_open(&self->gather, &self->place, &self->stop, 0, 0, why, sizeof why);
+    if (status == STATUS_OK) {
+        status = place_client(&self->place, &self->stop, &self->hold_client, why, sizeof why);
+    }
     if (status == STATUS_OK) {
         (void)snprintf(why, sizeof why, "cannot start a thread");
         status = thread_start(&self->thread, "restore", restorer_run, self);
@@ -144,7 +165,7 @@ enum status restorer_start(const struct settings *settings, void (*done)(void *a
 enum status restorer_finish(struct restorer *self, char *errmsg, size_t errmsg_bytes)
 {
     (void)pthread_join(self->thread, NULL);
-    /* An archive without a snapshot is that of a store that is about to begin. */
+    /* An empty archive is that of a store that is about to begin. */
     enum status status = self->status == STATUS_NOT_FOUND ? STATUS_OK : self->status;
     (void)snprintf(errmsg, errmsg_bytes, "cannot restore: %s", self->report.text);
     restorer_free(self);

@@ -124,6 +124,23 @@ static void describe(struct plan *plan, const struct manifest *snapshot)
                    plan_end_text(plan->end), plan->end_seq, lost);
 }
 
+static bool is_settled(const struct plan *plan, const struct plan_walk *walk)
+{
+    switch (plan->end) {
+    case PLAN_END_TARGET:
+    case PLAN_END_ARCHIVE:
+        return true;
+    case PLAN_END_MISSING:
+    case PLAN_END_DAMAGED:
+    case PLAN_END_FORK:
+        return !walk->is_doubtful;
+    case PLAN_END_ABSENT:
+    case PLAN_END_GAP:
+        return false;
+    }
+    return false;
+}
+
 static enum status take(struct plan *plan, const struct plan_input *input,
                         const struct plan_walk *walk)
 {
@@ -133,7 +150,8 @@ static enum status take(struct plan *plan, const struct plan_input *input,
     }
     for (size_t i = 0; i < walk->step_count; i++) {
         size_t slot = walk->begin + i;
-        plan->steps[i] = (struct plan_step){slot, walk->marks[slot].keep_lsn};
+        const struct plan_mark *mark = &walk->marks[slot];
+        plan->steps[i] = (struct plan_step){slot, mark->keep_lsn, mark->is_void};
     }
     plan->is_found = true;
     plan->manifest = (size_t)(walk->snapshot - input->manifests);
@@ -141,6 +159,7 @@ static enum status take(struct plan *plan, const struct plan_input *input,
     plan->target = walk->target;
     plan->end = name_end(input, walk);
     plan->end_seq = walk->ended_seq;
+    plan->is_settled = is_settled(plan, walk);
     plan->last_lsn = walk->last_lsn;
     plan->lost_lsn = walk->lost_lsn;
     describe(plan, walk->snapshot);
@@ -157,16 +176,15 @@ static enum status choose(const struct making *making, struct plan *plan)
         .marks = making->marks,
         .archive_end_seq = archive_end_seq(input),
     };
-    size_t skip = input->skip;
     for (size_t i = 0; i < input->manifest_count; i++) {
-        const char *problem = plan_walk(&walk, making->order[i]);
-        if (problem == NULL && skip == 0) {
+        size_t index = (size_t)(making->order[i] - input->manifests);
+        const char *problem = input->spoiled != NULL && input->spoiled[index]
+                                  ? "it turned out to be unusable"
+                                  : plan_walk(&walk, making->order[i]);
+        if (problem == NULL) {
             return take(plan, input, &walk);
         }
-        skip -= problem == NULL;
-        plan->refused[making->order[i] - input->manifests] = problem != NULL
-                                                                 ? problem
-                                                                 : "it turned out to be unusable";
+        plan->refused[index] = problem;
     }
     (void)snprintf(plan->text, sizeof plan->text, "none of %zu snapshots is usable for the target",
                    input->manifest_count);

@@ -72,7 +72,8 @@ struct plan_input {
     const struct plan_slot *slots; /* borrowed; by ascending seq, those that are missing left out */
     size_t slot_count;
     struct target target;
-    size_t skip; /* so many usable snapshots that turned out not to be are passed over */
+    const bool *spoiled; /* borrowed; of each manifest: its snapshot was tried and is of no use;
+                            NULL: none is */
 };
 
 /* Where the walk ends. name, text */
@@ -98,12 +99,14 @@ const char *plan_end_text(enum plan_end end);
 struct plan_step {
     size_t slot;       /* index into the input's slots */
     uint64_t keep_lsn; /* changes of this slot above it are void; UINT64_MAX: none are */
+    bool is_void;      /* its process was abandoned as a whole: what it took over does not matter */
 };
 
 enum { PLAN_TEXT_BYTES = 256 };
 
 struct plan {
     bool is_found;   /* there is a usable snapshot; otherwise only the two texts mean something */
+    bool is_settled; /* see plan_make() */
     size_t manifest; /* index of the snapshot to begin with */
     struct plan_step *steps; /* owned; the last may be one that only shows where the target is */
     size_t step_count;
@@ -119,7 +122,13 @@ struct plan {
     char text[PLAN_TEXT_BYTES]; /* one line about all this */
 };
 
-/** Makes a plan. OK, also when there is no usable snapshot; or NO_MEMORY. `out` is to be freed. */
+/**
+ * Makes a plan. OK, also when there is no usable snapshot; or NO_MEMORY. `out` is to be freed.
+ *
+ * It is settled when older snapshots, and the slots before those of the input, could not make it
+ * better: the target is reached, or what is in the way is in the way of older snapshots as well. So
+ * an archive is read from its newest snapshot back until the plan is settled.
+ */
 enum status plan_make(const struct plan_input *input, struct plan *out) MUST_CHECK;
 
 /** Gives the memory back; the plan is zeroed. A zeroed plan is fine. */

@@ -30,6 +30,7 @@ struct plan_walk {
     uint64_t ended_seq;
     uint64_t last_lsn; /* … and with what */
     uint64_t lost_lsn;
+    bool is_doubtful; /* what a later process took over is not in the slots of the input */
 };
 
 /** Fills everything from begin on for `snapshot`; input, high_lsns, marks and archive_end_seq are

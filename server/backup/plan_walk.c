@@ -283,6 +283,20 @@ static void note_lost(struct plan_walk *self, size_t i)
     }
 }
 
+/* A later process took something over that the snapshot cannot have and no slot behind it has: is
+ * it in slots that are older than the input? */
+static bool is_doubtful(const struct plan_walk *self)
+{
+    uint64_t limit_lsn = self->limit_lsn;
+    bool is_doubtful = limit_lsn != UINT64_MAX && limit_lsn > self->snapshot->through_lsn;
+    for (size_t i = self->begin; i < self->end && is_doubtful; i++) {
+        const struct slot_header *header = header_at(self, i);
+        is_doubtful = is_damaged(self, i) || header->batches == 0 ||
+                      header->first_lsn > limit_lsn || header->last_lsn < limit_lsn;
+    }
+    return is_doubtful;
+}
+
 static void walk(struct plan_walk *self)
 {
     uint64_t seq = self->snapshot->next_seq;
@@ -332,6 +346,7 @@ const char *plan_walk(struct plan_walk *self, const struct manifest *snapshot)
         return "it was taken where changes of the target had been abandoned";
     }
     walk(self);
+    self->is_doubtful = is_doubtful(self);
     return self->last_lsn >= snapshot->through_lsn
                ? NULL
                : "the slots up to where it is whole cannot be had";

@@ -16,7 +16,7 @@ void replay_begin(struct replay *self, const struct manifest *snapshot, const st
 }
 
 enum status replay_slot(struct replay *self, const struct slot_header *header,
-                        const uint8_t hash[static HASH128_BYTES], uint64_t keep_lsn)
+                        const uint8_t hash[static HASH128_BYTES], const struct plan_step *step)
 {
     const char *problem = NULL;
     if (self->has_slot && header->seq != self->slot.seq + 1) {
@@ -32,20 +32,31 @@ enum status replay_slot(struct replay *self, const struct slot_header *header,
     self->has_slot = true;
     self->slot = *header;
     memcpy(self->hash, hash, HASH128_BYTES);
-    self->keep_lsn = keep_lsn;
+    self->keep_lsn = step->keep_lsn;
+    if (slot_is_fence(header) && !step->is_void && header->base_lsn > self->last_lsn) {
+        self->has_gap = true;
+        self->lost_lsn = header->base_lsn;
+        (void)snprintf(self->errmsg, sizeof self->errmsg,
+                       "the process of slot %" PRIu64 " took over changes up to %" PRIu64
+                       ", and those above %" PRIu64 " are missing",
+                       header->seq, header->base_lsn, self->last_lsn);
+        return STATUS_END;
+    }
     return STATUS_OK;
 }
 
-/* Does a batch that follows `follows_lsn` continue what there is? The rows have whatever came
- * before them, so the first batch may follow something older. */
-static bool continues(const struct replay *self, uint64_t follows_lsn)
+/* Does a batch continue what there is? The rows have whatever came before them, so the first batch
+ * may follow something older. One that has the last change itself was shipped once more, with what
+ * came behind that. */
+static bool continues(const struct replay *self, const struct slot_batch *batch)
 {
-    return follows_lsn == self->last_lsn ||
-           (self->last_lsn == self->from_lsn && follows_lsn < self->from_lsn);
+    return batch->follows_lsn == self->last_lsn || batch->first_lsn <= self->last_lsn ||
+           (self->last_lsn == self->from_lsn && batch->follows_lsn < self->from_lsn);
 }
 
 static enum replay_verdict gap(struct replay *self, const struct slot_batch *batch)
 {
+    self->has_gap = true;
     self->lost_lsn = batch->follows_lsn > self->last_lsn ? batch->follows_lsn : 0;
     (void)snprintf(self->errmsg, sizeof self->errmsg,
                    "changes from %" PRIu64 " on follow %" PRIu64 ", which is not %" PRIu64,
@@ -71,7 +82,7 @@ enum replay_verdict replay_batch(struct replay *self, const struct slot_batch *b
         return is_time_over ? REPLAY_DONE : REPLAY_SKIP;
     }
     /* Also what is later than the target tells whether something before it is missing. */
-    if (!continues(self, batch->follows_lsn)) {
+    if (!continues(self, batch)) {
         return gap(self, batch);
     }
     if (is_time_over || batch->first_lsn > end_lsn) {

@@ -28,6 +28,7 @@ struct replay {
     uint64_t last_lsn; /* readable: the last change of the state so far */
     uint64_t keep_lsn; /* of the slot that is being replayed */
     uint64_t lost_lsn; /* readable, after GAP: changes up to here are missing; 0: other ones */
+    bool has_gap;      /* readable: GAP, or END of a slot, was answered */
     bool has_slot;
     struct slot_header slot;          /* of that slot */
     uint8_t hash[HASH128_BYTES];      /* of that slot's bytes */
@@ -40,12 +41,18 @@ void replay_begin(struct replay *self, const struct manifest *snapshot,
 
 /**
  * Goes on to the next slot of the plan, as it was read and checked; `hash` is slot_hash() of its
- * bytes and `keep_lsn` the step's. OK; CORRUPT: it is not the slot that follows the one before it.
+ * bytes. OK; CORRUPT: it is not the slot that follows the one before it; END: its process took over
+ * changes that are missing, so the state ends before it, as after GAP. Then `errmsg` has a line.
  */
 enum status replay_slot(struct replay *self, const struct slot_header *header,
-                        const uint8_t hash[static HASH128_BYTES], uint64_t keep_lsn) MUST_CHECK;
+                        const uint8_t hash[static HASH128_BYTES],
+                        const struct plan_step *step) MUST_CHECK;
 
-/** Judges the next batch of that slot. After GAP or DONE nothing more is to be asked. */
+/**
+ * Judges the next batch of that slot. With APPLY its first `*count` records belong to the state;
+ * those up to what last_lsn was before are there already. After GAP or DONE nothing more is to be
+ * asked.
+ */
 enum replay_verdict replay_batch(struct replay *self, const struct slot_batch *batch,
                                  uint32_t *count) MUST_CHECK;
 

@@ -135,3 +135,11 @@ typedef enum status (*survey_header_fn)(void *arg, const struct survey_header *h
  *  NO_MEMORY; or what `each` answered. */
 enum status survey_headers(struct survey *self, size_t begin, size_t end, survey_header_fn each,
                            void *arg) MUST_CHECK;
+
+/**
+ * Raises `*epoch` and `*lsn` to the highest that anything in the archive has: snapshots by what
+ * survey_snapshots() found, slots by the headers of a few more than there were processes. The end
+ * of the log has been listed. What is damaged, or in a hole, is not known. OK; IO, AGAIN,
+ * NO_MEMORY.
+ */
+enum status survey_highest(struct survey *self, uint64_t *epoch, uint64_t *lsn) MUST_CHECK;

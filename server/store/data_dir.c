@@ -24,9 +24,14 @@ static uint64_t epoch_of_name(const char *name, bool is_whole)
 
 struct listing {
     uint64_t epoch_max; /* of data files; 0: none */
-    bool has_begun;     /* one that was never finished */
+    uint64_t begun_max; /* of those that were never finished; 0: none */
     bool has_segments;
 };
+
+/* The first data file of a new store has this epoch. One of a later epoch, without a whole one
+ * beside it, was begun by an import: of a store that has been, and is not to start as an empty one.
+ */
+enum { FIRST_EPOCH = 1 };
 
 static enum status list_dir(const char *dir, struct listing *out)
 {
@@ -37,13 +42,14 @@ static enum status list_dir(const char *dir, struct listing *out)
     errno = 0;
     for (const struct dirent *item = NULL; (item = readdir(listing)) != NULL; errno = 0) {
         uint64_t epoch = epoch_of_name(item->d_name, true);
+        uint64_t begun = epoch_of_name(item->d_name, false);
         uint64_t number = 0;
         if (epoch > out->epoch_max) {
             out->epoch_max = epoch;
         } else if (segment_parse_name(item->d_name, &epoch, &number)) {
             out->has_segments = true;
-        } else if (epoch_of_name(item->d_name, false) != 0) {
-            out->has_begun = true;
+        } else if (begun > out->begun_max) {
+            out->begun_max = begun;
         }
     }
     enum status status = errno == 0 ? STATUS_OK : STATUS_IO;
@@ -54,7 +60,15 @@ static enum status list_dir(const char *dir, struct listing *out)
 bool data_file_is_begun(const char *dir)
 {
     struct listing found = {0};
-    return list_dir(dir, &found) == STATUS_OK && found.has_begun && found.epoch_max == 0;
+    return list_dir(dir, &found) == STATUS_OK && found.begun_max != 0 && found.epoch_max == 0;
+}
+
+bool data_file_parse_name(const char *name, uint64_t *epoch, bool *is_whole)
+{
+    *epoch = epoch_of_name(name, true);
+    *is_whole = *epoch != 0;
+    *epoch = *is_whole ? *epoch : epoch_of_name(name, false);
+    return *epoch != 0;
 }
 
 char *data_file_path(const char *dir, uint64_t epoch, bool is_whole)
@@ -134,6 +148,13 @@ enum status data_file_locate(const char *dir, const char *journal_dir, char **ou
     }
     if (found.epoch_max != 0) {
         return path_of_epoch(dir, found.epoch_max, out, errmsg, errmsg_bytes);
+    }
+    if (found.begun_max > FIRST_EPOCH) {
+        (void)snprintf(errmsg, errmsg_bytes,
+                       "%s has a data file that was never finished: a restore was cut short; "
+                       "restore again",
+                       dir);
+        return STATUS_CORRUPT;
     }
     if (found.has_segments) {
         (void)snprintf(errmsg, errmsg_bytes,

@@ -11,8 +11,8 @@
 
 /**
  * Finds `dir/data-<epoch>.mdb` with the highest epoch and touches nothing. NOT_FOUND: there is
- * neither a data file nor a journal. CORRUPT: a journal but no data file. IO: the directories
- * cannot be listed. The caller frees `*out`.
+ * neither a data file nor a journal. CORRUPT: a journal but no data file, or one of an import that
+ * was cut short. IO: the directories cannot be listed. The caller frees `*out`.
  */
 enum status data_file_locate(const char *dir, const char *journal_dir, char **out, char *errmsg,
                              size_t errmsg_bytes) MUST_CHECK;
@@ -20,6 +20,10 @@ enum status data_file_locate(const char *dir, const char *journal_dir, char **ou
 /** Whether there is a data file that was begun and never finished, and no whole one. False also
  * when the directory cannot be listed. */
 bool data_file_is_begun(const char *dir);
+
+/** Whether a name is that of a data file, and of which; `*is_whole` is false for one that is being
+ *  made. */
+bool data_file_parse_name(const char *name, uint64_t *epoch, bool *is_whole);
 
 /** "dir/data-<epoch>.mdb", or with ".new" behind it; the caller frees it. NULL: out of memory. */
 char *data_file_path(const char *dir, uint64_t epoch, bool is_whole);

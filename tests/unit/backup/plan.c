@@ -250,7 +250,7 @@ Test(plan, slots_that_a_snapshot_knows_of_are_missing_also_at_the_end)
                                      .next_seq = 9,
                                      .time_ms = 90};
     expect(latest, 3, PLAN_END_ARCHIVE, 9, 400, 0);
-    input.skip = 1;
+    input.spoiled = (const bool[]){false, false, false, true};
     expect(latest, 2, PLAN_END_MISSING, 7, 310, 0);
     expect_refused(3, "turned out");
     plan_free(&plan);

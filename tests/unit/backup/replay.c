@@ -20,8 +20,8 @@ static void slot(uint64_t seq, uint64_t keep_lsn)
     struct slot_header header = {.seq = seq};
     uint8_t hash[HASH128_BYTES] = {(uint8_t)seq};
     header.prev[0] = (uint8_t)(seq - 1);
-    cr_assert(eq(int, replay_slot(&replay, &header, hash, keep_lsn), STATUS_OK), "%s",
-              replay.errmsg);
+    const struct plan_step step = {.keep_lsn = keep_lsn};
+    cr_assert(eq(int, replay_slot(&replay, &header, hash, &step), STATUS_OK), "%s", replay.errmsg);
 }
 
 /* Changes first..last that follow `follows` at `ms`: what of them, and up to where the state is
@@ -113,15 +113,16 @@ Test(replay, only_the_slot_that_was_written_behind_the_last_one_follows_it)
 {
     struct slot_header header = {.seq = 7};
     uint8_t hash[HASH128_BYTES] = {7};
+    const struct plan_step step = {.keep_lsn = 0};
     begin(0, 0, latest);
     slot(5, UINT64_MAX);
-    cr_assert(eq(int, replay_slot(&replay, &header, hash, 0), STATUS_CORRUPT));
+    cr_assert(eq(int, replay_slot(&replay, &header, hash, &step), STATUS_CORRUPT));
     cr_assert(strstr(replay.errmsg, "slot 7") != NULL);
     header.seq = 6;
     header.prev[0] = 5;
     header.prev[15] = 1;
-    cr_assert(eq(int, replay_slot(&replay, &header, hash, 0), STATUS_CORRUPT));
+    cr_assert(eq(int, replay_slot(&replay, &header, hash, &step), STATUS_CORRUPT));
     cr_assert(strstr(replay.errmsg, "another slot") != NULL);
     header.prev[15] = 0;
-    cr_assert(eq(int, replay_slot(&replay, &header, hash, 0), STATUS_OK));
+    cr_assert(eq(int, replay_slot(&replay, &header, hash, &step), STATUS_OK));
 }

@@ -1,0 +1,303 @@
+/* From the objects of a plan into an import. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "backup/compress.h"
+#include "backup/replay.h"
+#include "backup/restore_private.h"
+#include "backup/rows_stream.h"
+#include "store/import.h"
+
+enum { PART_BYTES = 8 * 1024 * 1024 }; /* of a snapshot's rows, read in one request */
+
+struct applying {
+    const struct apply_job *job;
+    struct applied *out;
+    struct restore_report *report;
+    char key[SNAPSHOT_NAME_BYTES];     /* of the rows */
+    struct decompressor *decompressor; /* owned, as all below */
+    struct rows_stream_reader rows;
+    struct slot slot;
+    struct replay replay;
+};
+
+/* Ends the attempt with a line. */
+static enum status say(struct applying *self, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static enum status say(struct applying *self, enum status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(self->report->text, RESTORE_TEXT_BYTES, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+static void show(const struct applying *self, enum restore_stage stage, uint64_t done,
+                 uint64_t total)
+{
+    const struct restore_job *job = self->job->job;
+    if (job->progress != NULL) {
+        job->progress(job->arg, stage, done, total);
+    }
+}
+
+/* ---- The snapshot --------------------------------------------------------------------------- */
+
+static enum status take_row(void *arg, struct view image, const struct session *session)
+{
+    const struct applying *self = arg;
+    (void)session;
+    return store_import_session(self->job->import, image);
+}
+
+static enum status take_raw(void *arg, struct view raw)
+{
+    struct applying *self = arg;
+    return rows_stream_read(&self->rows, raw, take_row, self);
+}
+
+static void want_part(void *arg, size_t index, struct gather_want *want)
+{
+    const struct applying *self = arg;
+    const struct manifest *manifest = &self->report->snapshot;
+    uint64_t offset = (uint64_t)index * PART_BYTES;
+    uint64_t left = manifest->stored_bytes - offset;
+    (void)snprintf(want->key, sizeof want->key, "%s", self->key);
+    want->range = (struct s3_range){offset, left < PART_BYTES ? left : PART_BYTES};
+    want->bytes_max = (size_t)want->range.bytes;
+}
+
+static enum status take_part(void *arg, size_t index, enum s3_status got, struct view bytes)
+{
+    struct applying *self = arg;
+    if (got != S3_OK) {
+        self->out->is_gone = got == S3_NOT_FOUND;
+        return say(self, STATUS_CORRUPT, "%s: %s", self->key, s3_status_text(got));
+    }
+    enum status status = decompressor_read(self->decompressor, bytes, take_raw, self);
+    if (status != STATUS_OK) {
+        const char *why = store_import_error(self->job->import);
+        why = why[0] != '\0' ? why : self->rows.errmsg;
+        why = why[0] != '\0' ? why : decompressor_error(self->decompressor);
+        /* An image that cannot be taken is damage of the snapshot. */
+        bool is_damage = status == STATUS_INVALID || status == STATUS_UNSUPPORTED;
+        return say(self, is_damage ? STATUS_CORRUPT : status, "%s: %s", self->key, why);
+    }
+    show(self, RESTORE_ROWS, (uint64_t)index * PART_BYTES + bytes.len,
+         self->report->snapshot.stored_bytes);
+    return STATUS_OK;
+}
+
+/* The rows have all come: are they what the manifest says? */
+static enum status check_rows(struct applying *self)
+{
+    const struct manifest *manifest = &self->report->snapshot;
+    enum status status = decompressor_finish(self->decompressor);
+    if (status != STATUS_OK) {
+        return say(self, status, "%s: %s", self->key, decompressor_error(self->decompressor));
+    }
+    status = rows_stream_finish(&self->rows);
+    if (status != STATUS_OK) {
+        return say(self, status, "%s: %s", self->key, self->rows.errmsg);
+    }
+    uint8_t hash[HASH128_BYTES];
+    decompressor_hash(self->decompressor, hash);
+    if (memcmp(hash, manifest->hash, sizeof hash) != 0 ||
+        decompressor_stored_bytes(self->decompressor) != manifest->stored_bytes ||
+        self->rows.rows != manifest->sessions ||
+        memcmp(self->rows.uuid, manifest->uuid, sizeof manifest->uuid) != 0) {
+        return say(self, STATUS_CORRUPT, "%s: it is not what its manifest says", self->key);
+    }
+    return STATUS_OK;
+}
+
+/* What a gather that did not end well came to; the takers have said why already. */
+static enum status gathered(struct applying *self, enum status status)
+{
+    const struct gather *gather = self->job->job->gather;
+    return gather->errmsg[0] == '\0' ? status : say(self, status, "%s", gather->errmsg);
+}
+
+static enum status read_rows(struct applying *self)
+{
+    const struct manifest *manifest = &self->report->snapshot;
+    const struct gather_job job = {
+        .count = (size_t)((manifest->stored_bytes + PART_BYTES - 1) / PART_BYTES),
+        .want = want_part,
+        .take = take_part,
+        .arg = self};
+    snapshot_name(self->key, &manifest->id, SNAPSHOT_ROWS);
+    self->decompressor = decompressor_new(manifest->raw_bytes);
+    if (self->decompressor == NULL) {
+        return say(self, STATUS_NO_MEMORY, "out of memory");
+    }
+    show(self, RESTORE_ROWS, 0, manifest->stored_bytes);
+    enum status status = gather_run(self->job->job->gather, &job);
+    return status == STATUS_OK ? check_rows(self) : gathered(self, status);
+}
+
+/* ---- Slots ---------------------------------------------------------------------------------- */
+
+/* Adds the first `count` changes of a batch, less those up to `have_lsn`. */
+static enum status add(struct applying *self, const struct slot_batch *batch, uint32_t count,
+                       uint64_t have_lsn)
+{
+    uint32_t skipped = 0;
+    uint32_t kept = 0;
+    size_t begin = slot_batch_cut(batch, have_lsn, &skipped);
+    size_t end = slot_batch_cut(batch, batch->first_lsn + count - 1, &kept);
+    const struct store_changes changes = {
+        .follows_lsn = skipped != 0 ? have_lsn : batch->follows_lsn,
+        .first_lsn = batch->first_lsn + skipped,
+        .time_ms = (uint64_t)batch->time_ms,
+        .count = kept - skipped,
+        .records = view_of(batch->records.ptr + begin, end - begin)};
+    self->report->changes += changes.count;
+    self->report->last_time_ms = batch->time_ms;
+    enum status status = store_import_changes(self->job->import, &changes);
+    return status == STATUS_OK
+               ? STATUS_OK
+               : say(self, status, "changes: %s", store_import_error(self->job->import));
+}
+
+/* Replays an open slot. END: the state ends in it. */
+static enum status replay_open_slot(struct applying *self)
+{
+    struct view rest = slot_batches(&self->slot);
+    struct slot_batch batch;
+    enum status status;
+    while ((status = slot_next_batch(&rest, &batch)) == STATUS_OK) {
+        uint32_t count = 0;
+        uint64_t have_lsn = self->replay.last_lsn;
+        enum replay_verdict verdict = replay_batch(&self->replay, &batch, &count);
+        if (verdict == REPLAY_GAP || verdict == REPLAY_DONE) {
+            return STATUS_END;
+        }
+        status = verdict == REPLAY_APPLY ? add(self, &batch, count, have_lsn) : STATUS_OK;
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+static const struct survey_slot *slot_of_step(const struct applying *self, size_t step)
+{
+    const struct look *look = self->job->look;
+    return &look->survey.slots[look->first_slot + self->job->plan->steps[step].slot];
+}
+
+static void want_slot(void *arg, size_t index, struct gather_want *want)
+{
+    const struct applying *self = arg;
+    const struct survey_slot *slot = slot_of_step(self, index);
+    slot_name(want->key, slot->seq);
+    want->bytes_max = slot->bytes < SLOT_BYTES_MAX ? slot->bytes : SLOT_BYTES_MAX;
+}
+
+/* The state ends before a slot that is damaged, or not there any more. */
+static enum status end_before(struct applying *self, const char *name, const char *why)
+{
+    self->out->is_off = true;
+    return say(self, STATUS_END, "%s: %s", name, why);
+}
+
+static enum status take_slot(void *arg, size_t index, enum s3_status got, struct view bytes)
+{
+    struct applying *self = arg;
+    const struct plan_step *step = &self->job->plan->steps[index];
+    char name[SLOT_NAME_BYTES];
+    slot_name(name, slot_of_step(self, index)->seq);
+    show(self, RESTORE_CHANGES, index, self->job->plan->step_count);
+    if (got != S3_OK) {
+        self->out->is_gone = got == S3_NOT_FOUND;
+        return end_before(self, name, s3_status_text(got));
+    }
+    enum status status = slot_open(&self->slot, bytes);
+    if (status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED) {
+        return end_before(self, name, self->slot.errmsg);
+    }
+    if (status != STATUS_OK) {
+        return say(self, status, "%s: %s", name, self->slot.errmsg);
+    }
+    uint8_t hash[HASH128_BYTES];
+    slot_hash(bytes, hash);
+    status = replay_slot(&self->replay, &self->slot.header, hash, step);
+    if (status == STATUS_CORRUPT) {
+        return end_before(self, name, self->replay.errmsg);
+    }
+    self->report->slots++;
+    self->report->slot_bytes += bytes.len;
+    return status == STATUS_OK ? replay_open_slot(self) : status;
+}
+
+/* Notes with what the replay has ended. */
+static void tell_end(struct applying *self)
+{
+    const struct plan *plan = self->job->plan;
+    struct restore_report *report = self->report;
+    const struct replay *replay = &self->replay;
+    uint64_t lost_lsn = replay->lost_lsn > plan->lost_lsn ? replay->lost_lsn : plan->lost_lsn;
+    report->last_lsn = replay->last_lsn;
+    report->lost_lsn = lost_lsn > report->last_lsn ? lost_lsn : 0;
+    bool is_absent = plan->target.kind == TARGET_LSN && report->last_lsn != plan->target.lsn;
+    self->out->is_off = self->out->is_off || replay->has_gap || is_absent;
+    bool is_reached = plan->end == PLAN_END_TARGET || plan->end == PLAN_END_ARCHIVE;
+    report->is_whole = !self->out->is_off && is_reached && report->lost_lsn == 0;
+    if (report->text[0] != '\0') {
+        return; /* a slot has ended it */
+    }
+    if (replay->has_gap) {
+        (void)say(self, STATUS_OK, "%s", replay->errmsg);
+    } else if (is_absent && is_reached) {
+        (void)say(self, STATUS_OK, "%s", plan_end_text(PLAN_END_ABSENT));
+    } else {
+        (void)say(self, STATUS_OK, "%s (slot %" PRIu64 ")", plan_end_text(plan->end),
+                  plan->end_seq);
+    }
+}
+
+static enum status replay_slots(struct applying *self)
+{
+    const struct plan *plan = self->job->plan;
+    const struct gather_job job = {
+        .count = plan->step_count, .want = want_slot, .take = take_slot, .arg = self};
+    replay_begin(&self->replay, &self->report->snapshot, &plan->target);
+    enum status status = gather_run(self->job->job->gather, &job);
+    if (status != STATUS_OK && status != STATUS_END) {
+        return gathered(self, status);
+    }
+    tell_end(self);
+    if (replay_is_consistent(&self->replay)) {
+        return STATUS_OK;
+    }
+    char why[RESTORE_TEXT_BYTES / 2];
+    char name[SNAPSHOT_NAME_BYTES];
+    (void)snprintf(why, sizeof why, "%.*s", (int)sizeof why - 1, self->report->text);
+    snapshot_name(name, &self->report->snapshot.id, SNAPSHOT_ROWS);
+    return say(self, STATUS_CORRUPT, "%s: the log behind it ends too early: %s", name, why);
+}
+
+/* ---- Both ----------------------------------------------------------------------------------- */
+
+enum status apply_plan(const struct apply_job *job, struct applied *out)
+{
+    struct applying self = {.job = job, .out = out, .report = job->report};
+    *out = (struct applied){0};
+    job->report->slots = 0;
+    job->report->slot_bytes = 0;
+    job->report->changes = 0;
+    job->report->last_time_ms = job->report->snapshot.time_ms;
+    job->report->text[0] = '\0';
+    enum status status = read_rows(&self);
+    if (status == STATUS_OK) {
+        status = replay_slots(&self);
+    }
+    decompressor_free(self.decompressor);
+    rows_stream_close(&self.rows);
+    slot_close(&self.slot);
+    return status;
+}
