@@ -48,6 +48,14 @@ enum chain_status chain_fail_s3(struct chain *self, const char *doing)
     return chain_fail(self, CHAIN_FAILED, "%s: %s", doing, error);
 }
 
+enum chain_status chain_fail_fenced(struct chain *self, const struct slot_header *header)
+{
+    return chain_fail(self, CHAIN_FENCED,
+                      "another process, of epoch %" PRIu64 " (ours is %" PRIu64
+                      "), has written slot %" PRIu64 " of the log",
+                      header->epoch, self->options.epoch, header->seq);
+}
+
 /* ---- Preparing ------------------------------------------------------------------------------ */
 
 void chain_begin_slot(struct chain *self, uint32_t flags, int64_t time_ms)
@@ -178,6 +186,28 @@ static enum chain_status confirm(struct chain *self, uint64_t seq)
     return CHAIN_OK;
 }
 
+/* Whose is the damaged object in `read`, under the number that we want to write? It may be ours,
+ * and damaged on its way to us: FAILED. */
+static enum chain_status judge_damaged(struct chain *self)
+{
+    const uint64_t seq = self->next_seq;
+    struct slot_header header;
+    char ignored[SLOT_ERRMSG_BYTES];
+    if (slot_read_header(buf_view(&self->read), &header, ignored) == STATUS_OK) {
+        if (memcmp(header.nonce, self->options.nonce, sizeof header.nonce) != 0) {
+            return chain_fail_fenced(self, &header);
+        }
+    } else {
+        /* Its header says nothing. But only who has that slot goes on behind it. */
+        enum chain_status status = confirm(self, seq);
+        if (status != CHAIN_OK) {
+            return status;
+        }
+    }
+    return chain_fail(self, CHAIN_FAILED, "slot %" PRIu64 " of the log cannot be read: %s", seq,
+                      self->slot.errmsg);
+}
+
 /* Whose is the slot that we want to write? OK: ours. */
 static enum chain_status look_whose(struct chain *self)
 {
@@ -198,18 +228,14 @@ static enum chain_status look_whose(struct chain *self)
                                     : STATUS_UNSUPPORTED;
     switch (read) {
     case STATUS_OK:
-        return chain_fail(self, CHAIN_FENCED,
-                          "another process, of epoch %" PRIu64 " (ours is %" PRIu64
-                          "), has written slot %" PRIu64 " of the log",
-                          self->slot.header.epoch, self->options.epoch, seq);
+        return chain_fail_fenced(self, &self->slot.header);
     case STATUS_UNSUPPORTED:
         return chain_fail(self, CHAIN_FENCED,
                           "another process has written slot %" PRIu64 " of the log", seq);
     case STATUS_NO_MEMORY:
         return chain_fail(self, CHAIN_FAILED, "out of memory");
-    default: /* it may be ours, and damaged on its way to us */
-        return chain_fail(self, CHAIN_FAILED, "slot %" PRIu64 " of the log cannot be read: %s", seq,
-                          self->slot.errmsg);
+    default:
+        return judge_damaged(self);
     }
 }
 

@@ -98,12 +98,16 @@ void chain_close(struct chain *self);
 struct chain_hint {
     uint64_t next_seq;
     uint64_t through_lsn;
+    uint64_t epoch; /* 0: there is no manifest */
+    uint8_t uuid[SLOT_UUID_BYTES];
 };
 
 /**
- * Finds the end of the log, and what it holds of this store's history: last_lsn. Call it again when
- * FAILED. The chain may be open already: when an earlier chain_fence() only seemed to fail. Numbers
- * below the hint's are not used again even if retention has removed all slots.
+ * Finds the end of the log, and what it holds of this store's history: last_lsn. When its last
+ * slots are damaged their headers, or the newest manifest, say whose it is; FAILED when nothing
+ * does. Call it again when FAILED. The chain may be open already: when an earlier chain_fence()
+ * only seemed to fail. Numbers below the hint's are not used again even if retention has removed
+ * all slots.
  */
 enum chain_status chain_find(struct chain *self, const struct chain_hint *hint) MUST_CHECK;
 

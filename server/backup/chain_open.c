@@ -7,7 +7,7 @@
 
 enum {
     READS_MAX = 3,   /* of a slot that seems damaged: the damage may be of the transfer */
-    DAMAGED_MAX = 8, /* slots at the end, beyond which nobody can tell whose archive it is */
+    DAMAGED_MAX = 8, /* slots at the end that are looked behind for one that is sound */
 };
 
 /* ---- The storage ---------------------------------------------------------------------------- */
@@ -69,6 +69,11 @@ static enum reading read_slot(struct chain *self, uint64_t seq, enum chain_statu
     return READING_DAMAGED;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* May we go on behind this slot? */
 static enum chain_status judge(struct chain *self, const struct slot_header *last)
 {
@@ -80,27 +85,60 @@ static enum chain_status judge(struct chain *self, const struct slot_header *las
                           last->seq);
     }
     bool is_ours = memcmp(last->nonce, options->nonce, sizeof last->nonce) == 0;
-    if (!is_ours && last->epoch >= options->epoch) {
-        return chain_fail(self, CHAIN_FENCED,
-                          "another process, of epoch %" PRIu64 " (ours is %" PRIu64
-                          "), has written slot %" PRIu64 " of the log",
-                          last->epoch, options->epoch, last->seq);
-    }
-    return CHAIN_OK;
+    return !is_ours && last->epoch >= options->epoch ? chain_fail_fenced(self, last) : CHAIN_OK;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+/* Does the header of the damaged slot in `read` say whose it is? If so, `*status` is whether we may
+ * go on behind it. */
+static bool judge_damaged(struct chain *self, uint64_t seq, enum chain_status *status)
 {
-    return a < b ? a : b;
+    struct slot_header header;
+    char ignored[SLOT_ERRMSG_BYTES];
+    if (slot_read_header(buf_view(&self->read), &header, ignored) != STATUS_OK ||
+        header.seq != seq) {
+        return false;
+    }
+    *status = judge(self, &header);
+    return true;
+}
+
+/* Goes on behind slots of which none can be read, from `seq` on. What their changes were is lost to
+ * the archive, so it holds what the newest manifest says, and a new snapshot is owed. */
+static enum chain_status take_over_damaged(struct chain *self, const struct chain_hint *hint,
+                                           uint64_t seq, uint64_t end_seq, bool has_headers)
+{
+    const struct chain_options *options = &self->options;
+    if (!has_headers && hint->epoch == 0) {
+        return chain_fail(self, CHAIN_FAILED,
+                          "the log is damaged at its end, slots %" PRIu64 " to %" PRIu64
+                          ", and nothing else tells whose it is: give the store another place",
+                          seq, end_seq - 1);
+    }
+    if (hint->epoch != 0 && memcmp(hint->uuid, options->uuid, sizeof hint->uuid) != 0) {
+        return chain_fail(self, CHAIN_FOREIGN,
+                          "the archive belongs to another store (its newest snapshot): give each "
+                          "store a place of its own");
+    }
+    if (hint->epoch >= options->epoch) {
+        return chain_fail(self, CHAIN_FENCED,
+                          "another process, of epoch %" PRIu64 " (ours is %" PRIu64
+                          "), has taken the newest snapshot",
+                          hint->epoch, options->epoch);
+    }
+    self->last_lsn = least(hint->through_lsn, options->store_lsn);
+    self->owes_snapshot = true;
+    return CHAIN_OK;
 }
 
 /* Reads the slots before `end_seq`, the last one or, if that is damaged, one before it, and takes
  * over from there. */
-static enum chain_status take_over(struct chain *self, uint64_t end_seq)
+static enum chain_status take_over(struct chain *self, const struct chain_hint *hint,
+                                   uint64_t end_seq)
 {
     enum chain_status status = CHAIN_OK;
     enum reading reading = READING_DAMAGED;
     uint64_t seq = end_seq;
+    bool has_headers = false;
     while (reading == READING_DAMAGED && seq > 0 && end_seq - seq < DAMAGED_MAX) {
         reading = read_slot(self, --seq, &status);
         if (reading == READING_FAILED) {
@@ -109,6 +147,12 @@ static enum chain_status take_over(struct chain *self, uint64_t end_seq)
         if (seq + 1 == end_seq && reading != READING_ABSENT) {
             slot_hash(buf_view(&self->read), self->prev);
         }
+        if (reading == READING_DAMAGED && judge_damaged(self, seq, &status)) {
+            has_headers = true;
+            if (status != CHAIN_OK) {
+                return status;
+            }
+        }
     }
     switch (reading) {
     case READING_OK:
@@ -116,9 +160,7 @@ static enum chain_status take_over(struct chain *self, uint64_t end_seq)
     case READING_ABSENT: /* by retention, or by somebody's hand */
         return CHAIN_OK;
     default:
-        return chain_fail(self, CHAIN_FAILED,
-                          "the log is damaged at its end, slots %" PRIu64 " to %" PRIu64, seq,
-                          end_seq - 1);
+        return take_over_damaged(self, hint, seq, end_seq, has_headers);
     }
     status = judge(self, &self->slot.header);
     if (status != CHAIN_OK) {
@@ -149,7 +191,7 @@ enum chain_status chain_find(struct chain *self, const struct chain_hint *hint)
     self->last_lsn = 0;
     self->owes_snapshot = false;
     memset(self->prev, 0, sizeof self->prev);
-    status = self->next_seq > 0 ? take_over(self, self->next_seq) : CHAIN_OK;
+    status = self->next_seq > 0 ? take_over(self, hint, self->next_seq) : CHAIN_OK;
     self->base_lsn = self->last_lsn;
     /* A snapshot that knows more than the log is void behind our fence. */
     self->owes_snapshot = self->owes_snapshot || hint->through_lsn > self->base_lsn;

@@ -10,6 +10,9 @@ enum chain_status chain_fail(struct chain *self, enum chain_status status, const
 /** Notes that the client's last call failed and returns FAILED. */
 enum chain_status chain_fail_s3(struct chain *self, const char *doing);
 
+/** What a slot of another process means: FENCED, with a line about it. */
+enum chain_status chain_fail_fenced(struct chain *self, const struct slot_header *header);
+
 /** Begins the slot `next_seq`; `time_ms` is a fence's. */
 void chain_begin_slot(struct chain *self, uint32_t flags, int64_t time_ms);
 

@@ -107,7 +107,10 @@ static enum chain_status take_over(struct shipper *self)
         return chain_fail_s3(chain, "cannot look for snapshots");
     }
     if (has_newest) {
-        hint = (struct chain_hint){.next_seq = newest.next_seq, .through_lsn = newest.through_lsn};
+        hint = (struct chain_hint){.next_seq = newest.next_seq,
+                                   .through_lsn = newest.through_lsn,
+                                   .epoch = newest.id.epoch};
+        memcpy(hint.uuid, newest.uuid, sizeof hint.uuid);
     }
     enum chain_status status = CHAIN_OK;
     for (unsigned i = 0; status == CHAIN_OK && !chain->is_open && i < FENCE_TRIES_MAX; i++) {

@@ -376,6 +376,96 @@ Test(chain, an_archive_whose_end_is_all_damage_is_not_written)
     bucket_close();
 }
 
+static void damage_slots(uint64_t first_seq, uint64_t end_seq)
+{
+    for (uint64_t seq = first_seq; seq < end_seq; seq++) {
+        char name[SLOT_NAME_BYTES];
+        slot_name(name, seq);
+        bucket_put(name, view_str("no slot at all"));
+    }
+}
+
+/* Flips a bit behind the header. */
+static void damage_payload(uint64_t seq)
+{
+    uint8_t bytes[4096];
+    char name[SLOT_NAME_BYTES];
+    struct view slot = log_slot(seq);
+    cr_assert(slot.len > SLOT_HEADER_BYTES && slot.len <= sizeof bytes);
+    (void)put_view(bytes, slot);
+    bytes[SLOT_HEADER_BYTES + 3] ^= 1;
+    slot_name(name, seq);
+    bucket_put(name, view_of(bytes, slot.len));
+}
+
+Test(chain, behind_nothing_but_damage_the_newest_manifest_says_whose_it_is)
+{
+    static const struct {
+        uint8_t uuid;
+        uint64_t epoch; /* of the manifest; ours is 4 */
+        enum chain_status status;
+    } cases[] = {
+        {1, 3, CHAIN_OK}, {1, 4, CHAIN_FENCED}, {1, 5, CHAIN_FENCED}, {9, 3, CHAIN_FOREIGN}};
+    bucket_open();
+    damage_slots(0, 20);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct chain_hint hint = {
+            .next_seq = 2, .through_lsn = 5, .epoch = cases[i].epoch, .uuid = {1, 2, 3}};
+        hint.uuid[0] = cases[i].uuid;
+        open_writer(&a, 4, 20);
+        demand(&a, chain_find(&a.chain, &hint), cases[i].status);
+        if (cases[i].status == CHAIN_OK) {
+            demand(&a, chain_fence(&a.chain, 1), CHAIN_OK);
+            cr_assert(a.chain.owes_snapshot);
+            cr_assert(eq(u64, a.chain.last_lsn, 5));
+            cr_assert(eq(u64, a.chain.next_seq, 21));
+            demand(&a, write_some(&a), CHAIN_OK);
+            bucket_remove("log/0000000000000014");
+            bucket_remove("log/0000000000000015");
+        }
+        close_writer(&a);
+    }
+    bucket_close();
+}
+
+Test(chain, behind_nothing_but_damage_headers_say_whose_it_is)
+{
+    bucket_open();
+    take_over(&b, 7, 0);
+    while (b.chain.next_seq < 10) {
+        demand(&b, write_some(&b), CHAIN_OK);
+    }
+    close_writer(&b);
+    for (uint64_t seq = 0; seq < 10; seq++) {
+        damage_payload(seq);
+    }
+    open_writer(&a, 6, 0);
+    demand(&a, chain_find(&a.chain, &no_hint), CHAIN_FENCED);
+    close_writer(&a);
+    open_writer(&a, 8, 27);
+    demand(&a, chain_find(&a.chain, &no_hint), CHAIN_OK);
+    demand(&a, chain_fence(&a.chain, 1), CHAIN_OK);
+    cr_assert(a.chain.owes_snapshot);
+    close_writer(&a);
+    bucket_close();
+}
+
+Test(chain, a_damaged_slot_under_our_number_is_ours_until_something_says_otherwise)
+{
+    bucket_open();
+    take_over(&a, 1, 0);
+    log_put_fence(1, 2, uuid);
+    damage_payload(1);
+    demand(&a, write_some(&a), CHAIN_FENCED); /* by its header */
+    damage_slots(1, 2);
+    demand(&a, write_some(&a), CHAIN_FAILED);
+    demand(&a, write_some(&a), CHAIN_FAILED);
+    damage_slots(2, 3); /* who wrote the one before goes on */
+    demand(&a, write_some(&a), CHAIN_FENCED);
+    close_writer(&a);
+    bucket_close();
+}
+
 /* ---- Somebody else -------------------------------------------------------------------------- */
 
 Test(chain, the_archive_of_another_store_is_left_alone)
