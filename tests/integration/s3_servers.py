@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import http.client
+import http.server
 import json
 import sys
 import tempfile
@@ -24,9 +25,9 @@ from faulty_proxy import FaultyProxy  # noqa: E402
 from object_server import NotStarted, ObjectServer, reserved_ports  # noqa: E402
 from processes import wait_until  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
-from s3_faults import (CutReply, CutRequest, Delay, Fault, FlipBit, Hang, LoseReply,  # noqa: E402
-                       LoseRequest, Throttle, Truncate, clock_skewed, expired_token,
-                       internal_error, slow_down)
+from s3_faults import (CutReply, CutRequest, Delay, FlipBit, FlipUploadedBit, Hang,  # noqa: E402
+                       LoseReply, LoseRequest, Throttle, Truncate, TruncateUpload,
+                       clock_skewed, expired_token, internal_error, slow_down)
 from sigv4 import Client, Credentials, S3Error, sign  # noqa: E402
 from swift import Swift  # noqa: E402
 
@@ -401,16 +402,40 @@ class Faults(unittest.TestCase):
         self.assertEqual(self.direct.get(BUCKET, self.key), self.value)
 
     def test_a_body_that_was_damaged_on_its_way_is_refused(self):
-        class Damage(Fault):
-            """What a test may add of its own."""
+        for damage in (FlipUploadedBit(), TruncateUpload()):
+            self.proxy.add(damage, method="PUT")
+            answer = refusal(self.client.put, BUCKET, self.key, b"value")
+            self.assertEqual((answer.status, answer.code), (400, "XAmzContentSHA256Mismatch"))
+            self.assertEqual(self.direct.get(BUCKET, self.key), self.value)
+            self.proxy.clear()
 
-            def on_request_piece(self, exchange, piece):
-                return bytes([piece[0] ^ 1]) + piece[1:]
+    def test_a_body_behind_the_reply_to_a_head_spoils_nothing(self):
+        """Swift sends one with its errors."""
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
 
-        self.proxy.add(Damage(), method="PUT")
-        answer = refusal(self.client.put, BUCKET, self.key, b"value")
-        self.assertEqual((answer.status, answer.code), (400, "XAmzContentSHA256Mismatch"))
-        self.assertEqual(self.direct.get(BUCKET, self.key), self.value)
+            def do_HEAD(self):  # pylint: disable=invalid-name
+                self.send_response(404)
+                self.send_header("Content-Length", "5")
+                self.end_headers()
+                self.wfile.write(b"gone\n")
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+        server = self.enterContext(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.shutdown)
+        proxy = self.enterContext(FaultyProxy(f"http://127.0.0.1:{server.server_port}"))
+        for connection in [http.client.HTTPConnection(proxy.endpoint.removeprefix("http://"))
+                           for _ in range(3)]:
+            with contextlib.closing(connection):
+                for _ in range(20):
+                    connection.request("HEAD", "/")
+                    reply = connection.getresponse()
+                    self.assertEqual((reply.status, reply.read()), (404, b""))
 
     def test_what_is_cut_off_from_a_list_is_noticed_too(self):
         """Lists come in chunks, without a length."""

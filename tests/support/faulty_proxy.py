@@ -141,12 +141,17 @@ class Relay:
     def connect(self):
         """Has a connection to the server, another one if it has closed the last meanwhile."""
         if self.upstream is None or self.upstream.is_stale():
-            self.held.close()
+            self.disconnect()
             try:
                 connection = socket.create_connection(self.proxy.upstream_address)
             except OSError:
                 raise Cut from None
             self.upstream = self.held.enter_context(self.proxy.stream(connection))
+
+    def disconnect(self):
+        """From the server; the next request makes another connection."""
+        self.held.close()
+        self.upstream = None
 
     def send_request(self, exchange, body):
         self.upstream.send(exchange.head.raw)
@@ -177,6 +182,8 @@ class Relay:
         exchange.status = exchange.reply.status
         self.client.send(exchange.reply.raw)
         if exchange.method == "HEAD" or reply.status in BODILESS:
+            if reply.status >= 400:  # Swift sends a body all the same
+                self.disconnect()
             return not reply.is_last
         try:
             for piece in self.upstream.read_body(reply, until_end=True, piece_bytes=piece_bytes):

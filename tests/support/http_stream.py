@@ -3,6 +3,7 @@
 The head of a message is kept as the bytes that came: what was signed stays signed.
 """
 
+import re
 import socket
 
 PIECE_BYTES = 256 << 10
@@ -31,7 +32,10 @@ class Head:
     @property
     def status(self):
         """Of a reply."""
-        return int(self.line.split()[1])
+        match = re.match(r"HTTP/\S+ (\d{3})\b", self.line)
+        if match is None:
+            raise Lost(f"this is no status line: {self.line!r}")
+        return int(match[1])
 
     @property
     def length(self):
@@ -119,6 +123,8 @@ class Stream:
 
     def is_stale(self):
         """True when the other side has closed, or said something that nobody asked for."""
+        if self.received:
+            return True
         try:
             self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             return True

@@ -196,3 +196,25 @@ class FlipBit(Fault):
         if 0 <= at < len(piece):
             return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1:]
         return piece
+
+
+class FlipUploadedBit(Fault):
+    """One bit in the middle of a body is wrong when it arrives at the server."""
+
+    def on_request_piece(self, exchange, piece):
+        at = (exchange.head.length or 0) // 2 - exchange.request_bytes
+        if 0 <= at < len(piece):
+            return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1:]
+        return piece
+
+
+class TruncateUpload(Fault):
+    """The server gets a whole request whose body is only the first half of what was sent."""
+
+    def on_request(self, exchange):
+        if exchange.head.length:
+            exchange.head = exchange.head.with_header("Content-Length",
+                                                      str(exchange.head.length // 2))
+
+    def on_request_piece(self, exchange, piece):
+        return piece[:(exchange.head.length or 0) - exchange.request_bytes]
