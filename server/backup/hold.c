@@ -34,17 +34,17 @@ bool hold_parse_name(const char *name, uint64_t *first_seq, uint64_t *nonce)
 
 /* ---- Holding -------------------------------------------------------------------------------- */
 
-static enum s3_status put(struct hold *self)
+static enum s3_status put(const struct hold *self, struct s3 *s3)
 {
     static const char body[] = "A restore reads this archive; see docs/backup-format.md.\n";
-    return s3_put(self->s3, self->key, view_str(body), 0);
+    return s3_put(s3, self->key, view_str(body), 0);
 }
 
 static void *renew(void *arg)
 {
     struct hold *self = arg;
     while (!stop_wait(&self->stop, self->renew_ms)) {
-        if (put(self) != S3_OK && s3_last_error(self->s3)->status != S3_CANCELLED) {
+        if (put(self, self->s3) != S3_OK && s3_last_error(self->s3)->status != S3_CANCELLED) {
             char why[256];
             char quoted[2 * sizeof why];
             s3_describe_error(self->s3, why, sizeof why);
@@ -83,8 +83,9 @@ enum status hold_begin(const struct hold_options *options, struct hold **out, ch
     self->s3 = options->s3;
     self->renew_ms = options->renew_ms != 0 ? options->renew_ms : HOLD_RENEW_MS;
     hold_name(self->key, 0, random_u64());
-    if (put(self) != S3_OK) {
-        enum status status = failed(self->s3, errmsg, errmsg_bytes);
+    struct s3 *first = options->first != NULL ? options->first : self->s3;
+    if (put(self, first) != S3_OK) {
+        enum status status = failed(first, errmsg, errmsg_bytes);
         free(self);
         return status;
     }

@@ -38,6 +38,8 @@ struct hold; /* opaque */
 
 struct hold_options {
     struct s3 *s3;     /* borrowed: the hold's alone until hold_end() */
+    struct s3 *first;  /* borrowed for hold_begin(): what it uses itself, since somebody may want to
+                          stop that, and have the object deleted nevertheless; NULL: the same */
     uint64_t renew_ms; /* 0: HOLD_RENEW_MS */
 };
 

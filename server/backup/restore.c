@@ -288,7 +288,8 @@ static enum status prepare_dir(struct restore *self)
 static enum status begin_hold(struct restore *self, struct hold **out)
 {
     struct restore_report *report = self->report;
-    const struct hold_options options = {.s3 = self->job->hold_client};
+    const struct hold_options options = {.s3 = self->job->hold_client,
+                                         .first = gather_client(self->job->gather)};
     *out = NULL;
     if (options.s3 == NULL) {
         return STATUS_OK;

@@ -48,7 +48,7 @@ struct restore_report {
 
 struct restore_job {
     struct gather *gather;  /* borrowed, as all here; the caller's alone during the call */
-    struct s3 *hold_client; /* a client for the hold; NULL: none is put */
+    struct s3 *hold_client; /* renews the hold and deletes it in the end; NULL: none is put */
     struct target target;
     const char *data_dir; /* may be missing */
     const char *run_dir;  /* NULL: a private one in /tmp */

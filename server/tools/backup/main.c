@@ -14,6 +14,7 @@
 /* In the order of the help: now, list, verify, prune, restore. */
 static const struct tool_command *const commands[] = {
     &now_command,
+    &restore_command,
     NULL,
 };
 

@@ -67,6 +67,7 @@ struct tool_command {
 
 /* Each of them is declared here and listed in main.c. */
 extern const struct tool_command now_command;
+extern const struct tool_command restore_command;
 
 /**
  * Finds credentials and makes the client of the archive; nothing is sent yet. DONE; otherwise why
