@@ -20,6 +20,10 @@
  *
  * All ages are by the storage's clock alone: its time now, and the time at which it took an object.
  *
+ * So every state that a snapshot that stays leads to stays as it is, but for one thing: a change
+ * that only the rows of such a snapshot have, because it was abandoned later, cannot be asked for
+ * by its lsn any more when no slot names it.
+ *
  * Pure; any thread.
  */
 #pragma once

@@ -144,9 +144,9 @@ enum s3_status s3_delete(struct s3 *self, const char *key) MUST_CHECK;
 enum { S3_DELETE_MAX = 1000 }; /* keys in one request: S3's own limit */
 
 /**
- * Deletes `count` (at most S3_DELETE_MAX) objects in one request, or one by one where the storage
- * does not implement that. S3_OK: none of them is there any more. Otherwise some may be gone,
- * whichever; the error tells about the first that is not. An empty list is fine.
+ * Deletes `count` (at most S3_DELETE_MAX) objects, each named once, in one request, or one by one
+ * where the storage does not implement that. S3_OK: none of them is there any more. Otherwise some
+ * may be gone, whichever; the error tells about the first that is not. An empty list is fine.
  */
 enum s3_status s3_delete_many(struct s3 *self, const char *const *keys, size_t count) MUST_CHECK;
 
