@@ -20,44 +20,21 @@
 
 #include "base/dir.h"
 #include "base/log.h"
+#include "health.h"
+#include "net/worker.h"
 #include "restorer.h"
-#include "settings.h"
+#include "server.h"
+#include "stopping.h"
 #include "storage_death.h"
 
-enum { EXIT_FORCED = 4 }; /* and EXIT_START, EXIT_USAGE, EXIT_STORAGE */
+/* Each worker has a set in net and one in serve. */
+_Static_assert(2 * WORKERS_MAX + 32 <= METRIC_SETS_MAX, "room for all metrics");
 
 enum {
-    DRAIN_MS_MAX = 4000,   /* for replies that wait for the storage */
     SHIP_MS_MAX = 3000,    /* for the last changes to be shipped */
     LARGE_BYTES = 1 << 20, /* a block of its own */
-    STOP_S_MAX = 10,       /* from the first signal to the end of the process */
     SWEEP_MS = 100,
     LOCK_WAIT_MS = 10000, /* for the other locks of an owner whose lease is free */
-};
-
-struct server {
-    struct settings settings;
-    struct metric_registry registry;
-    struct event_base *base; /* owned, as all below */
-    struct event *owned;     /* the lease's thread writes owned_fd */
-    struct event *restored;  /* the restorer's thread writes restored_fd */
-    struct event *ready;     /* the store's keeper writes ready_fd */
-    struct event *sweep;
-    struct event *drained;
-    struct event *signals[4];
-    int owned_fd;
-    int restored_fd;
-    int ready_fd;
-    struct lease *lease;
-    struct restorer *restorer; /* NULL: nothing is being restored */
-    struct backup *backup;     /* NULL: there are no backups */
-    struct store *store;       /* NULL: not the owner, or not yet */
-    struct serve *serve;
-    struct net *net;
-    struct ops *ops;
-    int64_t start_ns;
-    int64_t drain_start_ns; /* 0: not stopping */
-    bool could_not_start;   /* after waiting as standby */
 };
 
 /* ---- The lease's events, on its thread ------------------------------------------------------ */
@@ -165,49 +142,10 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static void on_drained(evutil_socket_t fd, short what, void *arg)
+static void ignore_signal(int signal_number)
 {
-    (void)fd;
-    (void)what;
-    struct server *self = arg;
-    int64_t waited_ns = clock_mono_ns(&clock_system) - self->drain_start_ns;
-    if (serve_is_idle(self->serve) || waited_ns > INT64_C(1000000) * DRAIN_MS_MAX) {
-        (void)event_base_loopbreak(self->base);
-    }
-}
-
-static void handle_signal(int signal_number, void (*handler)(int))
-{
-    struct sigaction action = {.sa_handler = handler};
+    struct sigaction action = {.sa_handler = SIG_IGN};
     (void)sigaction(signal_number, &action, NULL); /* fails for unknown numbers only */
-}
-
-static void on_forced(int signal_number)
-{
-    (void)signal_number;
-    storage_death_unlogged(EXIT_FORCED);
-}
-
-static void on_stop(evutil_socket_t signal_number, short what, void *arg)
-{
-    (void)what;
-    struct server *self = arg;
-    if (self->drain_start_ns != 0) {
-        on_forced((int)signal_number);
-    }
-    log_info("stopping", "signal=%d", (int)signal_number);
-    self->drain_start_ns = clock_mono_ns(&clock_system);
-    /* The main loop ends before the storage does: from now on the clock, and a second signal after
-     * the loop, end the process at once. */
-    handle_signal(SIGALRM, on_forced);
-    (void)alarm(STOP_S_MAX);
-    if (self->net != NULL) {
-        net_stop_accepting(self->net);
-    }
-    restorer_cancel(self->restorer);
-    serve_drain(self->serve);
-    const struct timeval soon = {.tv_usec = 10000};
-    (void)event_add(self->drained, &soon);
 }
 
 static void on_checkpoint_wanted(evutil_socket_t signal_number, short what, void *arg)
@@ -225,54 +163,10 @@ static void on_snapshot_wanted(evutil_socket_t signal_number, short what, void *
     (void)signal_number;
     (void)what;
     const struct server *self = arg;
-    backup_want_snapshot(self->backup);
-}
-
-static enum status describe_backup(void *arg, struct buf *out, bool *is_well)
-{
-    const struct server *self = arg;
-    if (self->backup == NULL) {
-        *is_well = true;
-        return buf_append(out, view_str("{\"state\": \"off\"}\n"));
+    uint64_t number = 0;
+    if (backup_want_snapshot(self->backup, &number) != STATUS_OK) {
+        log_info("backup: no snapshot can be taken now", NULL);
     }
-    return backup_describe(self->backup, out, is_well);
-}
-
-static bool is_ready(void *arg, char *why, size_t why_bytes)
-{
-    const struct server *self = arg;
-    if (self->drain_start_ns != 0) {
-        (void)snprintf(why, why_bytes, "stopping");
-        return false;
-    }
-    if (self->restorer != NULL) {
-        restorer_describe(self->restorer, why, why_bytes);
-        return false;
-    }
-    if (self->store == NULL) {
-        char owner[400];
-        lease_describe_owner(self->lease, owner, sizeof owner);
-        (void)snprintf(why, why_bytes, "standby: owned by %s", owner);
-        return false;
-    }
-    switch (store_state(self->store)) {
-    case STORE_SERVING: {
-        uint64_t stalled_ms = store_stalled_ms(self->store);
-        if (stalled_ms > self->settings.watch.slow_ms) {
-            (void)snprintf(why, why_bytes, "the storage has not answered for %" PRIu64 " s",
-                           stalled_ms / 1000);
-            return false;
-        }
-        return true;
-    }
-    case STORE_LOADING:
-        (void)snprintf(why, why_bytes, "loading");
-        return false;
-    case STORE_FAILED:
-        (void)snprintf(why, why_bytes, "the storage failed");
-        return false;
-    }
-    return false;
 }
 
 /* Why it could not start: the one line that is no log line. */
@@ -301,9 +195,9 @@ static enum status start_events(struct server *self)
     self->owned = event_new(self->base, self->owned_fd, EV_READ | EV_PERSIST, on_owned, self);
     self->ready = event_new(self->base, self->ready_fd, EV_READ | EV_PERSIST, on_ready, self);
     self->sweep = event_new(self->base, -1, EV_PERSIST, on_sweep, self);
-    self->drained = event_new(self->base, -1, EV_PERSIST, on_drained, self);
-    self->signals[0] = evsignal_new(self->base, SIGTERM, on_stop, self);
-    self->signals[1] = evsignal_new(self->base, SIGINT, on_stop, self);
+    self->drained = event_new(self->base, -1, EV_PERSIST, stopping_on_timer, self);
+    self->signals[0] = evsignal_new(self->base, SIGTERM, stopping_on_signal, self);
+    self->signals[1] = evsignal_new(self->base, SIGINT, stopping_on_signal, self);
     self->signals[2] = evsignal_new(self->base, SIGUSR1, on_checkpoint_wanted, self);
     self->signals[3] = evsignal_new(self->base, SIGUSR2, on_snapshot_wanted, self);
     const struct timeval often = {.tv_usec = SWEEP_MS * 1000};
@@ -372,8 +266,7 @@ static enum status start_net(struct server *self, char *errmsg, size_t errmsg_by
 
 static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_bytes)
 {
-    struct ops_callbacks callbacks = {
-        .ready = is_ready, .describe_backup = describe_backup, .arg = self};
+    const struct ops_callbacks callbacks = health_callbacks(self);
     enum status status = ops_start(&self->settings.ops, self->base, &self->registry, &callbacks,
                                    &self->ops, errmsg, errmsg_bytes);
     if (status == STATUS_OK && self->ops != NULL) {
@@ -591,8 +484,8 @@ int main(int argc, char *argv[])
     if (!settings_parse(&server.settings, argc, argv, &exit_code)) {
         return exit_code;
     }
-    handle_signal(SIGPIPE, SIG_IGN);
-    handle_signal(SIGXFSZ, SIG_IGN); /* at a limit of file sizes the write says so, too */
+    ignore_signal(SIGPIPE);
+    ignore_signal(SIGXFSZ); /* at a limit of file sizes the write says so, too */
     storage_death_catch_bus_error();
     keep_large_blocks_apart();
     log_configure((enum log_level)server.settings.log.level,
@@ -605,8 +498,7 @@ int main(int argc, char *argv[])
         return EXIT_START;
     }
     (void)event_base_dispatch(server.base);
-    handle_signal(SIGTERM, on_forced);
-    handle_signal(SIGINT, on_forced);
+    stopping_forces();
     status = stop(&server);
     log_info("stopped", "status=\"%s\"", status_text(status));
     if (server.could_not_start) {

@@ -1,22 +1,44 @@
 /* What backups consist of, put together. */
 #include "backup/backup.h"
 
-#include <jansson.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backup/feed.h"
-#include "backup/shipper.h"
-#include "backup/snapshotter.h"
+#include "backup/backup_private.h"
+
+enum { EXIT_SNAPSHOT_MS_MAX = 24 * 3600 * 1000 };
 
 const struct option_desc backup_option_descs[] = {
     {.name = "snapshot-interval",
      .type = OPTION_TIME_MS,
      .standard = "1h",
      .unit = "TIME",
-     .help = "Time between two snapshots; 0 takes none by the clock.",
+     .help =
+         "Time between two snapshots, of which one is left out when nothing has changed; 0 takes "
+         "none by the clock.",
      .offset = offsetof(struct backup_options, snapshot_ms)},
+    {.name = "snapshot-at-exit",
+     .type = OPTION_TIME_MS,
+     .standard = "0",
+     .unit = "TIME",
+     .help = "When it is stopped, a last snapshot may take so long; 0 takes none. The process then "
+             "takes up to this and 10 s to end: set the task's stopTimeout above that.",
+     .most = EXIT_SNAPSHOT_MS_MAX,
+     .offset = offsetof(struct backup_options, exit_snapshot_ms)},
+    {.name = "keep-snapshots",
+     .type = OPTION_COUNT,
+     .standard = RETENTION_COUNT_STANDARD,
+     .unit = "COUNT",
+     .help =
+         "So many of the newest snapshots stay, with the log behind them. Older ones are deleted "
+         "unless --keep-snapshots-for keeps them; both 0 deletes nothing, ever.",
+     .offset = offsetof(struct backup_options, keep_count)},
+    {.name = "keep-snapshots-for",
+     .type = OPTION_TIME_MS,
+     .standard = RETENTION_AGE_STANDARD,
+     .unit = "TIME",
+     .help = "Snapshots that are younger stay, however many they are.",
+     .offset = offsetof(struct backup_options, keep_ms)},
     {.name = "backup-lag",
      .type = OPTION_TIME_MS,
      .standard = "30s",
@@ -34,20 +56,6 @@ const struct option_desc backup_option_descs[] = {
 };
 const size_t backup_option_count = sizeof backup_option_descs / sizeof backup_option_descs[0];
 
-struct backup {
-    struct backup_options options;
-    struct backup_events events;
-    struct place place;
-    struct feed *feed;
-    struct feed_metrics feed_metrics;
-    struct stop shipper_stop;
-    struct stop snapshot_stop;
-    struct s3 *shipper_s3; /* owned, as all below */
-    struct s3 *snapshot_s3;
-    struct shipper *shipper;
-    _Atomic(struct snapshotter *) snapshotter;
-};
-
 /* ---- Events of the shipper, on its thread --------------------------------------------------- */
 
 static void on_ended(void *arg, enum shipper_state state, const char *why)
@@ -62,7 +70,7 @@ static void on_snapshot_owed(void *arg)
     struct backup *self = arg;
     struct snapshotter *snapshotter = atomic_load(&self->snapshotter);
     if (snapshotter != NULL) { /* otherwise backup_start() looks whether one is owed */
-        snapshotter_want(snapshotter);
+        snapshotter_owe(snapshotter);
     }
 }
 
@@ -134,9 +142,15 @@ static enum status start_shipper(struct backup *self, const struct store *store)
 
 static enum status start_snapshotter(struct backup *self, struct store *store)
 {
-    const struct snapshotter_options options = {.interval_ms = self->options.snapshot_ms};
-    const struct snapshotter_deps deps = {
-        .s3 = self->snapshot_s3, .store = store, .shipper = self->shipper, .clock = &clock_system};
+    const struct snapshotter_options options = {
+        .interval_ms = self->options.snapshot_ms,
+        .pruner.policy = {.count = self->options.keep_count, .age_ms = self->options.keep_ms}};
+    const struct snapshotter_deps deps = {.s3 = self->snapshot_s3,
+                                          .stop = &self->snapshot_stop,
+                                          .place = &self->place,
+                                          .store = store,
+                                          .shipper = self->shipper,
+                                          .clock = &clock_system};
     struct snapshotter *snapshotter = NULL;
     enum status status = snapshotter_open(&options, &deps, &snapshotter);
     if (status == STATUS_OK) {
@@ -144,7 +158,7 @@ static enum status start_snapshotter(struct backup *self, struct store *store)
         atomic_store(&self->snapshotter, snapshotter);
         shipper_status(self->shipper, &shipping);
         if (shipping.owes_snapshot) {
-            snapshotter_want(snapshotter);
+            snapshotter_owe(snapshotter);
         }
     }
     return status;
@@ -156,6 +170,7 @@ enum status backup_start(struct backup *self, struct store *store, char *errmsg,
     if (self == NULL) {
         return STATUS_OK;
     }
+    self->store = store;
     enum status status = start_shipper(self, store);
     if (status == STATUS_OK) {
         status = start_snapshotter(self, store);
@@ -166,18 +181,55 @@ enum status backup_start(struct backup *self, struct store *store, char *errmsg,
     return status;
 }
 
-void backup_want_snapshot(struct backup *self)
+/* ---- Snapshots ------------------------------------------------------------------------------ */
+
+enum status backup_want_snapshot(struct backup *self, uint64_t *number)
 {
-    if (self != NULL && atomic_load(&self->snapshotter) != NULL) {
-        snapshotter_want(atomic_load(&self->snapshotter));
+    if (self == NULL) {
+        return STATUS_NOT_FOUND;
     }
+    struct snapshotter *snapshotter = atomic_load(&self->snapshotter);
+    if (snapshotter == NULL || stop_requested(&self->snapshot_stop)) {
+        return STATUS_AGAIN;
+    }
+    *number = snapshotter_want(snapshotter);
+    return STATUS_OK;
 }
+
+enum backup_outcome backup_snapshot_outcome(struct backup *self, uint64_t number)
+{
+    struct snapshotter_status status;
+    snapshotter_status(atomic_load(&self->snapshotter), &status);
+    return status.stored_number >= number   ? BACKUP_STORED
+           : status.failed_number >= number ? BACKUP_FAILED
+                                            : BACKUP_PENDING;
+}
+
+bool backup_is_shipped(struct backup *self)
+{
+    struct shipper_status shipping = {.is_shipped = true};
+    if (self != NULL && self->shipper != NULL) {
+        shipper_status(self->shipper, &shipping);
+    }
+    return shipping.is_shipped;
+}
+
+bool backup_is_snapshot_current(struct backup *self)
+{
+    return self != NULL && atomic_load(&self->snapshotter) != NULL &&
+           snapshotter_is_current(atomic_load(&self->snapshotter));
+}
+
+/* ---- Stopping ------------------------------------------------------------------------------- */
 
 void backup_stop_snapshots(struct backup *self)
 {
     if (self != NULL) {
         /* The shipper may still name it, so it is freed only behind it. */
         stop_request(&self->snapshot_stop);
+        if (self->store != NULL) {
+            store_end_exports(self->store);
+        }
         snapshotter_stop(atomic_load(&self->snapshotter));
     }
 }
@@ -203,46 +255,7 @@ void backup_close(struct backup *self)
     free(self);
 }
 
-/* ---- How it is ------------------------------------------------------------------------------ */
-
-/* Appends the text of `object`, which it takes; NULL: out of memory. */
-static enum status append_json(struct buf *out, json_t *object)
-{
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
-    enum status status = text == NULL ? STATUS_NO_MEMORY : buf_append(out, view_str(text));
-    free(text);
-    json_decref(object);
-    return status == STATUS_OK ? buf_append(out, view_str("\n")) : status;
-}
-
-enum status backup_describe(struct backup *self, struct buf *out, bool *is_well)
-{
-    struct shipper_status shipping = {.state = SHIPPER_STARTING};
-    struct snapshotter_status snapshots = {0};
-    if (self->shipper != NULL) {
-        shipper_status(self->shipper, &shipping);
-    }
-    if (atomic_load(&self->snapshotter) != NULL) {
-        snapshotter_status(atomic_load(&self->snapshotter), &snapshots);
-    }
-    int64_t age_ms = snapshots.newest_ms == 0 ? -1
-                                              : clock_wall_ms(&clock_system) - snapshots.newest_ms;
-    *is_well = shipping.state != SHIPPER_FENCED && shipping.state != SHIPPER_REFUSED &&
-               shipping.lag_ms <= self->options.lag_ms_max &&
-               shipping.failing_ms <= self->options.lag_ms_max && !snapshots.is_failing;
-    return append_json(
-        out,
-        json_pack("{s:b, s:s, s:I, s:I, s:s, s:I, s:I, s:b, s:b, s:b, s:{s:I, s:b, s:I, s:I, s:s}}",
-                  "well", (int)*is_well, "state", shipper_state_text(shipping.state), "lag_ms",
-                  (json_int_t)shipping.lag_ms, "failing_ms", (json_int_t)shipping.failing_ms,
-                  "error", shipping.error, "next_seq", (json_int_t)shipping.position.next_seq,
-                  "shipped_lsn", (json_int_t)shipping.position.shipped_lsn, "conditional",
-                  (int)shipping.is_conditional, "deletable", (int)shipping.is_deletable,
-                  "owes_snapshot", (int)shipping.owes_snapshot, "snapshots", "age_ms",
-                  (json_int_t)age_ms, "running", (int)snapshots.is_running, "taken",
-                  (json_int_t)snapshots.taken, "failed", (json_int_t)snapshots.failed, "error",
-                  snapshots.error));
-}
+/* ---- Metrics -------------------------------------------------------------------------------- */
 
 enum status backup_register_metrics(struct backup *self, struct metric_registry *registry)
 {

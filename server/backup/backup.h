@@ -26,6 +26,9 @@ struct backup_options {
     uint64_t snapshot_ms;       /* between two snapshots; 0: none by the clock */
     uint64_t lag_ms_max;        /* above it backup_describe() says that all is not well */
     bool is_single_writer;
+    uint64_t exit_snapshot_ms; /* that a last snapshot may take when the server stops; 0: none */
+    uint64_t keep_count;       /* retention.h; both 0: nothing is ever deleted */
+    uint64_t keep_ms;
 };
 
 extern const struct option_desc backup_option_descs[];
@@ -50,10 +53,24 @@ void backup_changes(struct backup *self, const struct store_changes *changes);
 enum status backup_start(struct backup *self, struct store *store, char *errmsg,
                          size_t errmsg_bytes) MUST_CHECK;
 
-/** Asks for a snapshot now. */
-void backup_want_snapshot(struct backup *self);
+/** Asks for a snapshot. OK: `*number` is that of one that begins after this call; NOT_FOUND: there
+ *  are no backups; AGAIN: not started yet, or stopped. */
+enum status backup_want_snapshot(struct backup *self, uint64_t *number) MUST_CHECK;
 
-/** Gives up the snapshot that is being taken, and takes none any more. */
+/* What became of a snapshot that was asked for. */
+enum backup_outcome { BACKUP_PENDING, BACKUP_STORED, BACKUP_FAILED };
+
+/** … or of one after it. Only for a number that was given. */
+enum backup_outcome backup_snapshot_outcome(struct backup *self, uint64_t number);
+
+/** Are all changes that the store has told in the archive's log? True when there are no backups. */
+bool backup_is_shipped(struct backup *self);
+
+/** Does the newest snapshot lack no change? */
+bool backup_is_snapshot_current(struct backup *self);
+
+/** Gives up the snapshot that is being taken, and takes none any more. Soon over, but for a read of
+ *  the data file that has begun. */
 void backup_stop_snapshots(struct backup *self);
 
 /** Ships what is left for at most `ms`; the store tells nothing any more. OK; AGAIN: some is left.

@@ -282,6 +282,7 @@ void shipper_status(struct shipper *self, struct shipper_status *out)
     (void)pthread_mutex_lock(&self->lock);
     const uint64_t oldest_ms = self->unshipped_ms != 0 ? self->unshipped_ms : waiting_ms;
     *out = self->status;
+    out->is_shipped = self->is_known && oldest_ms == 0;
     if (oldest_ms != 0 && now_ms > (int64_t)oldest_ms) {
         out->lag_ms = (uint64_t)now_ms - oldest_ms;
     }

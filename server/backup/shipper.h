@@ -120,7 +120,8 @@ void shipper_note_snapshot(struct shipper *self, uint64_t next_seq);
 struct shipper_status {
     enum shipper_state state;
     struct shipper_position position; /* zeros: not known yet */
-    uint64_t lag_ms;                  /* 0: everything is shipped */
+    bool is_shipped;                  /* known, and nothing that the feed was given waits */
+    uint64_t lag_ms;                  /* age of the oldest that does; 0: none does */
     uint64_t failing_ms;              /* for how long; 0: it is not */
     bool owes_snapshot;
     bool is_conditional;            /* the storage keeps two writers apart */

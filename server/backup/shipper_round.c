@@ -17,9 +17,11 @@ static void set_unshipped(struct shipper *self, uint64_t oldest_ms)
     (void)pthread_mutex_unlock(&self->lock);
 }
 
-static void tell_dropped(const struct feed_gap *gap)
+/* Not of what the archive has: a large journal was recovered then, and nothing is missing. */
+static void tell_dropped(const struct shipper *self)
 {
-    if (gap->changes != 0) {
+    const struct feed_gap *gap = &self->taken.gap;
+    if (gap->changes != 0 && gap->last_lsn > self->chain.last_lsn) {
         log_warn("backup: changes were dropped, because too many waited to be shipped",
                  "changes=%" PRIu64 " first_lsn=%" PRIu64 " last_lsn=%" PRIu64, gap->changes,
                  gap->first_lsn, gap->last_lsn);
@@ -33,7 +35,7 @@ static void take_new(struct shipper *self, int64_t *time_ms)
     while (true) {
         if (self->taken.chunks == NULL) {
             feed_take(self->deps.feed, TAKE_BYTES_MAX, &self->taken);
-            tell_dropped(&self->taken.gap);
+            tell_dropped(self);
         }
         if (self->taken.chunks == NULL || chain_first_new(&self->chain, &self->taken, time_ms)) {
             break;

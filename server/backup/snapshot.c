@@ -68,7 +68,7 @@ static enum status send_part(struct snapshot *self)
         return storage_failed(self, "send a part of the snapshot");
     }
     manifest->parts++;
-    self->progress.stored_bytes += bytes.len;
+    self->progress.sent_bytes += bytes.len;
     self->part.len = 0;
     return STATUS_OK;
 }

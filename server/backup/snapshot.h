@@ -24,7 +24,7 @@ enum { SNAPSHOT_ERRMSG_BYTES = 512 };
 struct snapshot_progress {
     uint64_t sessions;       /* read */
     uint64_t sessions_about; /* there were when it began */
-    uint64_t stored_bytes;   /* sent, compressed */
+    uint64_t sent_bytes;     /* compressed */
 };
 
 /* What a snapshot is taken of, and where it goes. */

@@ -25,10 +25,14 @@ struct ops {
 };
 
 const struct option_desc ops_option_descs[] = {
-    {"ops", OPTION_TEXT, "127.0.0.1:7402", "HOST:PORT",
-     "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics) and of POST "
-     "/snapshot; port 0 takes a free one, an empty value turns them off.",
-     0, 0, offsetof(struct ops_options, listen)},
+    {.name = "ops",
+     .type = OPTION_TEXT,
+     .standard = "127.0.0.1:7402",
+     .unit = "HOST:PORT",
+     .help =
+         "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics) and of "
+         "POST /snapshot; port 0 takes a free one, an empty value turns them off.",
+     .offset = offsetof(struct ops_options, listen)},
 };
 const size_t ops_option_count = sizeof ops_option_descs / sizeof ops_option_descs[0];
 

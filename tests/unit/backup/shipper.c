@@ -251,6 +251,36 @@ Test(shipper, what_was_given_before_the_start_is_shipped_and_dates_the_fence, .t
     bucket_close();
 }
 
+Test(shipper, of_a_recovered_journal_larger_than_the_feed_the_end_is_enough, .timeout = 60)
+{
+    enum { BATCH = 1000, SHIPPED = 40, RECOVERED = 62, FEED_BYTES = 2 * 1024 * 1024 };
+    bucket_open();
+    open_process(&a, 1, 0);
+    for (unsigned i = 0; i < SHIPPED; i++) {
+        give(&a, BATCH);
+    }
+    stop_and_close(&a, STATUS_OK);
+    for (unsigned lost = 0; lost < 2; lost++) { /* how much of it the archive lacks: some, or all */
+        open_feed_and_client(&b, 0);
+        feed_close(b.feed);
+        const struct feed_options options = {.bytes_max = FEED_BYTES, .metrics = &b.feed_metrics};
+        cr_assert(eq(int, feed_open(&options, &b.feed), STATUS_OK));
+        for (unsigned i = 0; i < RECOVERED; i++) {
+            give(&b, BATCH);
+        }
+        cr_assert(lt(u64, 0, metric_counter_get(&b.feed_metrics.dropped)));
+        start(&b, 2 + lost, (struct shipper_options){.store_lsn = b.next_lsn - 1});
+        wait_shipped(&b);
+        stop_and_close(&b, STATUS_OK);
+        cr_assert(eq(uint, atomic_load(&b.owed), lost));
+        cr_assert(eq(u64, log_read(0).gaps, lost));
+        cr_assert(eq(u64, log_read(0).last_lsn, RECOVERED * BATCH));
+        bucket_close();
+        bucket_open(); /* the archive is lost: now what was dropped is missing */
+    }
+    bucket_close();
+}
+
 /* ---- Gaps ----------------------------------------------------------------------------------- */
 
 Test(shipper, each_gap_asks_for_a_snapshot_until_one_is_noted, .timeout = 60)
