@@ -17,6 +17,7 @@
 #include "backup/archive.h"
 #include "backup/place.h"
 #include "backup/retention.h"
+#include "backup/survey.h"
 
 enum { PRUNE_TEXT_BYTES = 512 };
 
@@ -24,16 +25,15 @@ enum prune_stage { PRUNE_LOOKING, PRUNE_DELETING };
 
 struct prune_job {
     struct archive *archive; /* borrowed, as all here; the caller's alone during the call */
-    struct place *place;     /* for more connections; closed after this returns */
-    struct stop *stop;       /* the one that ends the archive's client: ends those as well */
+    struct place *place; /* for more connections to read with; NULL: the archive's client alone */
+    struct stop *stop;   /* the one that ends the archive's client: ends those as well */
     struct retention_policy policy;
     bool is_dry; /* decide, delete nothing */
     /* Told from time to time; `total` 0: not known. May be NULL. */
     void (*progress)(void *arg, enum prune_stage stage, uint64_t done, uint64_t total);
-    /* Told of each snapshot when it is decided: its name without "snap/" and suffix, its bytes as
-     * far as they are known, and why it stays, or NULL: it goes. May be NULL. */
-    void (*snapshot)(void *arg, const char *name, int64_t stored_ms, uint64_t bytes,
-                     const char *stays);
+    /* Told of each snapshot when it is decided, in the order of their names: why it stays, or NULL:
+     * it goes. Both valid during the call. May be NULL. */
+    void (*snapshot)(void *arg, const struct survey_snapshot *snapshot, const char *stays);
     void *arg;
 };
 
@@ -42,13 +42,14 @@ struct prune_report {
     uint64_t snapshots_kept; /* with a manifest */
     uint64_t snapshots_gone;
     uint64_t orphans_gone; /* rows without a manifest */
-    uint64_t slots_kept;
     uint64_t slots_gone;
     uint64_t uploads_gone; /* begun more than a day ago and never completed */
-    uint64_t bytes_kept;
+    uint64_t holds_gone;   /* void ones */
+    uint64_t bytes_kept;   /* of snapshots: how much of the log stays is not looked at */
     uint64_t bytes_gone;
     uint64_t objects_gone;
-    char nothing[PRUNE_TEXT_BYTES]; /* why nothing may go, or "" */
+    uint64_t keep_seq;              /* the log is kept from this slot on; 0: all of it */
+    char nothing[PRUNE_TEXT_BYTES]; /* why nothing may go, or no more than went; or "" */
     char text[PRUNE_TEXT_BYTES];    /* why it failed, one line */
 };
 

@@ -76,8 +76,8 @@ static void count_damaged(struct restore *self, const struct manifest *taken)
     const struct survey *survey = &self->look.survey;
     for (size_t i = 0; i < survey->snapshot_count; i++) {
         const struct survey_snapshot *snapshot = &survey->snapshots[i];
-        bool is_damaged = snapshot->state == SURVEY_DAMAGED || snapshot->state == SURVEY_NO_ROWS ||
-                          snapshot->state == SURVEY_WRONG_SIZE;
+        bool is_damaged = snapshot->state == SURVEY_DAMAGED || snapshot->state == SURVEY_NEWER ||
+                          snapshot->state == SURVEY_NO_ROWS || snapshot->state == SURVEY_WRONG_SIZE;
         bool is_newer = survey_has_manifest(snapshot)
                             ? snapshot->manifest.next_seq > taken->next_seq
                             : snapshot->id.from_lsn > taken->through_lsn;

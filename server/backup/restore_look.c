@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backup/restore_private.h"
+#include "backup/look.h"
 
 enum { AHEAD_SLOTS = 1024 }; /* headers that are read at a time where the target may be near */
 

@@ -128,13 +128,19 @@ static const char *judge_useless(const struct retention_input *input,
 
 /* ---- Slots ---------------------------------------------------------------------------------- */
 
-static size_t count_slots_gone(const struct retention_input *input, const struct retention *decided)
+/* The first slot that a hold or a snapshot that stays needs. */
+static uint64_t find_keep_seq(const struct retention_input *input, const char *const *reasons)
 {
     uint64_t keep_seq = input->hold_seq;
     for (size_t i = 0; i < input->snapshot_count; i++) {
         uint64_t next_seq = input->snapshots[i].next_seq;
-        keep_seq = decided->reasons[i] != NULL && next_seq < keep_seq ? next_seq : keep_seq;
+        keep_seq = reasons[i] != NULL && next_seq < keep_seq ? next_seq : keep_seq;
     }
+    return keep_seq;
+}
+
+static size_t count_slots_gone(const struct retention_input *input, uint64_t keep_seq)
+{
     size_t gone = 0;
     while (gone + 1 < input->slot_count && input->slots[gone].seq < keep_seq &&
            !is_younger(input->slots[gone].stored_ms, input->now_ms, slot_young_ms)) {
@@ -158,7 +164,8 @@ enum status retention_decide(const struct retention_input *input, struct retenti
                                                : judge_useless(input, snapshot, newest);
     }
     if (out->nothing == NULL) {
-        out->slots_gone = count_slots_gone(input, out);
+        out->keep_seq = find_keep_seq(input, out->reasons);
+        out->slots_gone = count_slots_gone(input, out->keep_seq);
     }
     return STATUS_OK;
 }

@@ -67,7 +67,8 @@ struct retention_input {
     struct retention_policy policy;
     const struct retention_snapshot *snapshots; /* in any order */
     size_t snapshot_count;
-    const struct retention_slot *slots; /* by ascending seq */
+    const struct retention_slot *slots; /* by ascending seq; those behind the first that is not
+                                           before keep_seq decide nothing */
     size_t slot_count;
     size_t latest; /* the snapshot that a restore of the latest state begins with; SIZE_MAX: there
                       is none */
@@ -80,6 +81,7 @@ struct retention {
     const char *nothing;  /* why nothing goes at all, a string constant; NULL: something may */
     const char **reasons; /* owned; for each snapshot a string constant that says why it stays, or
                              NULL: it goes */
+    uint64_t keep_seq;    /* slots from there on stay in any case */
     size_t slots_gone;    /* the first so many of the slots go */
 };
 

@@ -153,12 +153,17 @@ static void want_manifest(void *arg, size_t index, struct gather_want *want)
     want->bytes_max = MANIFEST_BYTES_MAX;
 }
 
-static void decode(struct survey_snapshot *snapshot, struct view json)
+/* OK or NO_MEMORY, which is nothing that is wrong with the manifest. */
+static enum status decode(struct survey_snapshot *snapshot, struct view json)
 {
     struct manifest *manifest = &snapshot->manifest;
-    if (manifest_decode(json, manifest, snapshot->why) != STATUS_OK) {
+    enum status status = manifest_decode(json, manifest, snapshot->why);
+    if (status == STATUS_NO_MEMORY) {
+        return status;
+    }
+    if (status != STATUS_OK) {
         *manifest = (struct manifest){0};
-        snapshot->state = SURVEY_DAMAGED;
+        snapshot->state = status == STATUS_UNSUPPORTED ? SURVEY_NEWER : SURVEY_DAMAGED;
     } else if (!is_same(&manifest->id, &snapshot->id)) {
         *manifest = (struct manifest){0};
         snapshot->state = SURVEY_DAMAGED;
@@ -174,6 +179,7 @@ static void decode(struct survey_snapshot *snapshot, struct view json)
         snapshot->state = SURVEY_GOOD;
         snapshot->why[0] = '\0';
     }
+    return STATUS_OK;
 }
 
 static enum status take_manifest(void *arg, size_t index, enum s3_status got, struct view bytes)
@@ -182,8 +188,7 @@ static enum status take_manifest(void *arg, size_t index, enum s3_status got, st
     struct survey_snapshot *snapshot = &self->snapshots[index];
     switch (got) {
     case S3_OK:
-        decode(snapshot, bytes);
-        break;
+        return decode(snapshot, bytes);
     case S3_NOT_FOUND:
         /* Without having been listed that is no news. */
         judge(snapshot, snapshot->has_manifest ? SURVEY_GONE : SURVEY_UNFINISHED);

@@ -35,6 +35,7 @@ enum {
 #define SURVEY_STATES(X)                                                                           \
     X(GOOD, "good", "its objects are there")                                                       \
     X(DAMAGED, "damaged", "its manifest cannot be used")                                           \
+    X(NEWER, "newer", "its manifest has a format that this version does not know")                 \
     X(NO_ROWS, "no-rows", "the object with its rows is missing")                                   \
     X(WRONG_SIZE, "wrong-size",                                                                    \
       "the object with its rows has not the size that the manifest says")                          \
