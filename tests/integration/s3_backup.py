@@ -235,7 +235,7 @@ class Backup(unittest.TestCase):
                 client.put(BUCKET, key, b"not what it was")
             store.launch(store.command())
             self.assertEqual(store.wait(), 1)
-            self.assertIn("cannot restore: every manifest is damaged", store.log())
+            self.assertIn("cannot restore: none of 1 snapshots is good", store.log())
             for key in self.keys("snap/"):
                 client.delete(BUCKET, key)
             store.launch(store.command())
