@@ -290,12 +290,20 @@ static enum status write_all(struct store *self, uint64_t applied_lsn)
     return status == STATUS_NO_SPACE ? give_back(self) : status;
 }
 
+/* The last change so far. Each life begins with a jump of lsns; until its first change what lies in
+ * between are none, and who reads the data file must not take them for changes that went missing. */
+static uint64_t last_change(const struct store *self)
+{
+    uint64_t last_lsn = journal_last_lsn(self->journal);
+    return last_lsn >= self->first_lsn ? last_lsn : self->found_lsn;
+}
+
 enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_bytes)
 {
     /* Now, or every flush until the end of this one would ask for another. */
     atomic_store_explicit(&self->checkpointed_bytes, journal_total_bytes(self->journal),
                           memory_order_relaxed);
-    uint64_t applied_lsn = journal_last_lsn(self->journal);
+    const uint64_t applied_lsn = last_change(self);
     int64_t start_ns = clock_mono_ns(self->deps.clock);
     enum status status = write_all(self, applied_lsn);
     if (status != STATUS_OK) {

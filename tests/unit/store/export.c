@@ -165,6 +165,36 @@ Test(export, exporting_again_gives_the_same_bytes)
     stand_end(&stand);
 }
 
+Test(export, lives_without_changes_are_no_changes)
+{
+    struct stand stand;
+    struct store_identity identity;
+    uint64_t first_lsn = 0;
+    stand_init(&stand);
+    stand_open(&stand);
+    const uint64_t changed = set(&stand, 1, 100);
+    for (unsigned life = 0; life < 4; life++) {
+        stand_settle(&stand);
+        if (life >= 2) {
+            stand_checkpoint(&stand);
+        }
+        if (life == 2) {
+            stand_kill(&stand);
+            stand.released_epoch = 0; /* so the next one writes a data file of its own */
+        } else {
+            stand_close(&stand);
+        }
+        stand_open(&stand);
+        store_identify(stand.store, &identity);
+        cr_assert(eq(u64, identity.last_lsn, changed), "life %u", life);
+        cr_assert(lt(u64, first_lsn, identity.first_lsn));
+        first_lsn = identity.first_lsn;
+    }
+    stand_checkpoint(&stand);
+    cr_assert(le(u64, identity.first_lsn, set(&stand, 2, 100)));
+    stand_end(&stand);
+}
+
 /* ---- Stopping ------------------------------------------------------------------------------- */
 
 static atomic_bool is_held;
