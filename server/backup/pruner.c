@@ -10,8 +10,6 @@
 /* A bit less than the hour between two snapshots, or every other one would be passed over. */
 enum { PAUSE_MS_STANDARD = 50 * 60 * 1000, NS_PER_MS = 1000000 };
 
-#define PRUNE_RUN(job, report) ((void)(job), *(report) = (struct prune_report){0}, STATUS_OK)
-
 #define METRIC_OWNER struct pruner_metrics
 METRIC_TABLE(pruner_metrics, PRUNER_METRICS)
 
@@ -84,7 +82,7 @@ void pruner_run(struct pruner *self, struct prune_job job)
     }
     self->last_ns = now_ns;
     job.policy = self->options.policy;
-    enum status status = PRUNE_RUN(&job, &report);
+    enum status status = prune_run(&job, &report);
     count(self, &report);
     if (status == STATUS_OK) {
         note_success(self, &report);

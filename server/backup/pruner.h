@@ -26,7 +26,7 @@
     X(gauge, kept_snapshots, "satchel_backup_kept_snapshots", "",                                  \
       "Snapshots that were left when retention last ran.")                                         \
     X(gauge, kept_bytes, "satchel_backup_kept_bytes", "",                                          \
-      "Bytes of the archive that were left when retention last ran.")
+      "Bytes of the snapshots that were left when retention last ran.")
 METRIC_STRUCT(pruner_metrics, PRUNER_METRICS)
 METRIC_TABLE_DECLARE(pruner_metrics)
 

@@ -17,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import native  # noqa: E402
 from backed_up import BackedUp  # noqa: E402
+from faulty_proxy import FaultyProxy  # noqa: E402
 from processes import DEADLINE_S, Satcheld, die_with_parent, wait_until  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
+from s3_faults import Answer  # noqa: E402
 
 OPTIONS = None
 BUCKET = "satchel"
@@ -45,10 +47,10 @@ def gateway_away():
 
 
 class SnapshotTest(unittest.TestCase):
-    def store(self, *options):
+    def store(self, *options, **how):
         """One that takes no snapshot by the clock, unless told otherwise."""
         return BackedUp(OPTIONS.satcheld, SERVER, f"s3://{BUCKET}/{self.id()}",
-                        "--snapshot-interval", "0", *options)
+                        "--snapshot-interval", "0", *options, **how)
 
     def manifests(self):
         """The manifests of the archive, the oldest first."""
@@ -267,6 +269,71 @@ class Clock(SnapshotTest):
                 self.assertEqual(store.ask_ops("/readyz")[0], 200)
             wait_until(lambda: lag() == 0, "the lag is gone")
             wait_until(store.is_well, "its backup is well")
+
+
+class Keeping(SnapshotTest):
+    def restart_with(self, store, *options):
+        self.assertEqual(store.terminate(), EXIT_STOPPED)
+        store.options = (*self.plain, *options)
+        store.start()
+
+    def fill(self, store, count):
+        """So many snapshots, each of a state of its own."""
+        self.plain = store.options
+        for n in range(count):
+            self.put(store, {b"a": b"%d" % n})
+            store.wait_shipped()
+            self.now(store)
+
+    def retention_of(self, store):
+        return store.backup()["retention"]
+
+    def test_those_beyond_the_policy_are_deleted_and_the_latest_state_is_not(self):
+        with self.store("--keep-snapshots", "0", "--keep-snapshots-for", "0") as store:
+            self.fill(store, 4)
+            self.assertFalse(self.retention_of(store)["on"])
+            self.assertEqual(len(self.manifests()), 4)
+            self.restart_with(store, "--keep-snapshots", "2", "--keep-snapshots-for", "1h")
+            self.now(store)
+            wait_until(lambda: self.retention_of(store)["age_ms"] >= 0, "it was looked at")
+            self.assertEqual(len(self.manifests()), 5)  # they are young
+            self.restart_with(store, "--keep-snapshots", "2", "--keep-snapshots-for", "0")
+            newest = self.manifests()[-1]
+            self.put(store, {b"b": b"1"})
+            store.wait_shipped()
+            self.now(store)
+            wait_until(lambda: self.retention_of(store)["deleted_objects"] == 8, "four are deleted")
+            self.assertEqual(self.manifests()[0], newest)
+            self.assertEqual(len(self.manifests()), 2)
+            self.assertEqual(store.metric("satchel_backup_deleted_objects_total"), 8)
+            self.assertEqual(store.metric("satchel_backup_kept_snapshots"), 2)
+            self.assertGreater(store.metric("satchel_backup_deleted_bytes_total"), 100)
+            store.wait_for_line("what was too old is deleted snapshots=4 ")
+            self.now(store)  # within the hour nothing is looked at again
+            self.assertEqual(len(self.manifests()), 3)
+            store.lose()
+            store.start()
+            self.expect(store, {b"a": b"3", b"b": b"1"})
+
+    def test_credentials_that_cannot_delete_are_told_of_and_fail_no_snapshot(self):
+        with FaultyProxy(SERVER.endpoint) as proxy, \
+                self.store("--keep-snapshots", "0", "--keep-snapshots-for", "0",
+                           endpoint=proxy.endpoint) as store:
+            self.fill(store, 3)
+            denied = Answer(403, "AccessDenied")
+            for how in ({"method": "DELETE"}, {"method": "POST", "path": r"\?delete"}):
+                proxy.add(denied, **how)
+            self.restart_with(store, "--keep-snapshots", "1", "--keep-snapshots-for", "0")
+            self.now(store)
+            wait_until(lambda: self.retention_of(store)["failing"], "it fails")
+            told = self.retention_of(store)
+            self.assertEqual((told["failures"], told["deleted_objects"]), (1, 0))
+            self.assertIn("AccessDenied", told["error"])
+            self.assertEqual(store.metric("satchel_backup_prune_failures_total"), 1)
+            self.assertEqual(len(store.new_lines("old backups could not be deleted")), 1)
+            self.assertEqual(len(self.manifests()), 4)
+            self.assertTrue(store.is_well())
+            self.assertEqual(store.metric("satchel_backup_snapshot_failures_total"), 0)
 
 
 if __name__ == "__main__":
