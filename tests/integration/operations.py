@@ -161,6 +161,15 @@ class Starting(StoreTest):
         _, places = self.places()
         self.assertIn("nowhere", self.refused(EXIT_START, *places, "--listen", "nowhere"))
 
+    def test_as_many_workers_as_there_can_be_serve_and_count(self):
+        store = self.new_store("--workers", "128")
+        store.start()
+        for n in range(20):
+            with Connection(store.address) as conn:
+                self.assertEqual(conn.set(b"k%d" % n, b"v"), native.OK)
+        self.assertEqual(store.metric('satchel_requests_total{op="set"}'), 20)
+        self.assertEqual(store.terminate(), EXIT_STOPPED)
+
     def test_a_directory_has_one_store(self):
         store = self.new_store()
         store.start()
