@@ -234,7 +234,8 @@ static enum status decide(struct prune *self)
     }
     struct prune_report *report = self->report;
     report->keep_seq = self->decided.keep_seq;
-    if (self->decided.nothing != NULL) {
+    report->is_useless = self->input.latest == SIZE_MAX;
+    if (self->decided.nothing != NULL && report->nothing[0] == '\0') {
         (void)snprintf(report->nothing, sizeof report->nothing, "%s", self->decided.nothing);
     }
     for (size_t i = 0; i < self->input.snapshot_count; i++) {

@@ -49,6 +49,7 @@ struct prune_report {
     uint64_t bytes_gone;
     uint64_t objects_gone;
     uint64_t keep_seq;              /* the log is kept from this slot on; 0: all of it */
+    bool is_useless;                /* nothing in the archive leads to its latest state */
     char nothing[PRUNE_TEXT_BYTES]; /* why nothing may go, or no more than went; or "" */
     char text[PRUNE_TEXT_BYTES];    /* why it failed, one line */
 };

@@ -13,9 +13,7 @@
 
 /* In the order of the help: now, list, verify, prune, restore. */
 static const struct tool_command *const commands[] = {
-    &now_command,
-    &restore_command,
-    NULL,
+    &now_command, &list_command, &verify_command, &prune_command, &restore_command, NULL,
 };
 
 enum { GROUPS_MAX = 3 };

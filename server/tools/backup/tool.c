@@ -67,6 +67,9 @@ void tool_print_json(struct tool *self, json_t *object)
 enum tool_exit tool_open_archive(struct tool *self)
 {
     char why[LINE_BYTES / 2];
+    if (self->is_open) {
+        return TOOL_DONE;
+    }
     if (self->place_options.url == NULL) {
         return tool_fail(self, TOOL_USAGE,
                          "which archive? Name it, s3://BUCKET[/PREFIX], or set SATCHEL_BACKUP");

@@ -66,12 +66,16 @@ struct tool_command {
 };
 
 /* Each of them is declared here and listed in main.c. */
+extern const struct tool_command list_command;
 extern const struct tool_command now_command;
+extern const struct tool_command prune_command;
 extern const struct tool_command restore_command;
+extern const struct tool_command verify_command;
 
 /**
- * Finds credentials and makes the client of the archive; nothing is sent yet. DONE; otherwise why
- * not was said, and the command ends with what this returns. Everything is closed by main.c.
+ * Finds credentials and makes the client of the archive, unless that was done; nothing is sent yet.
+ * DONE; otherwise why not was said, and the command ends with what this returns. Everything is
+ * closed by main.c.
  */
 enum tool_exit tool_open_archive(struct tool *self) MUST_CHECK;
 
