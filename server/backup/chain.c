@@ -98,24 +98,42 @@ static bool trim(uint64_t last_lsn, const struct store_changes *batch, struct sl
         out->records = view_of(out->records.ptr + bytes, out->records.len - bytes);
         out->first_lsn += known;
         out->count -= known;
-    }
-    if (out->follows_lsn < last_lsn) {
-        out->follows_lsn = last_lsn; /* between the two there was nothing */
+        out->follows_lsn = last_lsn;
     }
     return true;
 }
 
-bool chain_first_new(const struct chain *self, const struct feed_taken *taken, int64_t *time_ms)
+/* The first batch that the archive does not have, or not all of; false: it has all of them. */
+static bool find_new(const struct chain *self, const struct feed_taken *taken,
+                     struct store_changes *out)
 {
     struct feed_cursor cursor = {0};
-    struct store_changes batch;
-    while (feed_next(taken, &cursor, &batch)) {
-        if (batch.first_lsn + batch.count - 1 > self->last_lsn) {
-            *time_ms = (int64_t)batch.time_ms;
+    while (feed_next(taken, &cursor, out)) {
+        if (out->first_lsn + out->count - 1 > self->last_lsn) {
             return true;
         }
     }
     return false;
+}
+
+bool chain_first_new(const struct chain *self, const struct feed_taken *taken, int64_t *time_ms)
+{
+    struct store_changes batch;
+    bool is_found = find_new(self, taken, &batch);
+    *time_ms = is_found ? (int64_t)batch.time_ms : *time_ms;
+    return is_found;
+}
+
+void chain_meet(struct chain *self, const struct feed_taken *taken)
+{
+    struct store_changes batch;
+    assert(!self->is_open);
+    if (find_new(self, taken, &batch) && batch.first_lsn > self->last_lsn &&
+        batch.follows_lsn < self->last_lsn) {
+        self->last_lsn = batch.follows_lsn;
+        self->base_lsn = batch.follows_lsn;
+        self->owes_snapshot = true; /* the newest one may hold what our fence abandons */
+    }
 }
 
 /* Are changes missing between the archive and what was taken, or inside that? */

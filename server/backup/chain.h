@@ -112,6 +112,13 @@ struct chain_hint {
 enum chain_status chain_find(struct chain *self, const struct chain_hint *hint) MUST_CHECK;
 
 /**
+ * Looks whether the end that was found is in our history at all: a store that was restored to what
+ * had been abandoned comes from before it. Then what both have in common is what our first new
+ * change follows. `taken` has that. Between chain_find() and chain_fence().
+ */
+void chain_meet(struct chain *self, const struct feed_taken *taken);
+
+/**
  * Puts our fence behind the end that was found, dated `time_ms`: when the process took over, but no
  * later than the first change that will be shipped. OK: if the chain is not open now, another
  * process wrote there meanwhile; then, and when FAILED, begin with chain_find() again.

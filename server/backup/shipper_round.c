@@ -52,7 +52,9 @@ static void publish(struct shipper *self)
 {
     const struct chain *chain = &self->chain;
     (void)pthread_mutex_lock(&self->lock);
-    self->is_known = true;
+    /* Not before the changes that the store has recovered are told, or known to be missing: a
+     * snapshot that counts from an earlier one would wait for them in the log for ever. */
+    self->is_known = self->is_known || chain->last_lsn >= self->options.store_lsn;
     self->status.position = (struct shipper_position){.next_seq = chain->next_seq,
                                                       .shipped_lsn = chain->last_lsn};
     self->status.owes_snapshot = chain->owes_snapshot;
@@ -120,6 +122,7 @@ static enum chain_status take_over(struct shipper *self)
         if (status == CHAIN_OK && !chain->is_open) {
             int64_t first_ms = self->options.recovered_ms;
             take_new(self, &first_ms);
+            chain_meet(chain, &self->taken);
             status = chain_fence(chain, first_ms < self->options.recovered_ms
                                             ? first_ms
                                             : self->options.recovered_ms);

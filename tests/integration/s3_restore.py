@@ -24,7 +24,7 @@ from backed_up import BackedUp  # noqa: E402
 from faulty_proxy import FaultyProxy  # noqa: E402
 from processes import DEADLINE_S, Satcheld, die_with_parent, wait_until  # noqa: E402
 from radosgw import ENVIRONMENT, Radosgw  # noqa: E402
-from s3_faults import Fault, Hang  # noqa: E402
+from s3_faults import Fault, Hang, internal_error  # noqa: E402
 from sigv4 import Credentials  # noqa: E402
 from slots import read_slots  # noqa: E402
 from steady_load import SteadyLoad  # noqa: E402
@@ -233,20 +233,34 @@ class Targets(RestoreTest):
         self.assertEqual(self.start_and_read(),
                          History.model_at_lsn(newest["through_lsn"] - 1))
 
+    def go_on(self, prefix, values=(), endpoint=None):
+        """A store goes on from the restored directory, and ships what it does: the lsn of its last
+        change, and all that it has."""
+        store = BackedUp(OPTIONS.satcheld, SERVER, f"s3://{BUCKET}/{prefix}", "--snapshot-interval",
+                         "0", endpoint=endpoint)
+        store.data = self.data
+        lsn = None
+        with store:
+            with native.Connection(store.address) as connection:
+                for key, value in values:
+                    reply = connection.ask(native.SET, native.tag(native.ID, key)
+                                           + native.tag(native.VALUE, value))
+                    self.assertEqual(reply.status, native.OK)
+                    lsn = reply.number(native.VERSION)
+            store.wait_state("shipping")
+            store.wait_shipped()
+            found = self.contents(store)
+            self.assertEqual(store.terminate(), 0, store.log())
+        shutil.rmtree(self.data)
+        return lsn, found
+
     def test_what_was_abandoned_can_be_had_and_the_rest_of_the_history_as_well(self):
         """Restored to the middle, and on from there; then to what that abandoned."""
         prefix = self.copy()
         middle = History.changes[len(History.changes) // 2]
         abandoned = History.changes[-5]
         self.restore("--lsn", str(middle.lsn), prefix=prefix)
-        store = BackedUp(OPTIONS.satcheld, SERVER, f"s3://{BUCKET}/{prefix}")
-        store.data = self.data
-        with store:
-            with native.Connection(store.address) as connection:
-                self.assertEqual(connection.set(b"k0", b"of the new line"), native.OK)
-            store.wait_shipped()
-            self.assertEqual(store.terminate(), 0, store.log())
-        shutil.rmtree(self.data)
+        self.go_on(prefix, [(b"k0", b"of the new line")])
         self.restore("--lsn", str(abandoned.lsn), prefix=prefix)
         self.assertEqual(self.start_and_read(), History.model_at_lsn(abandoned.lsn))
         shutil.rmtree(self.data)
@@ -254,6 +268,26 @@ class Targets(RestoreTest):
         with self.store() as store:
             self.assertEqual(self.contents(store),
                              {**History.model_at_lsn(middle.lsn), b"k0": b"of the new line"})
+
+    def test_restores_across_lines_never_mix_them(self):
+        """To the middle, and on; to what that abandoned, without a change; and to the line in
+        between: the end of the log is then not in the history of the store."""
+        prefix = self.copy()
+        middle = History.changes[len(History.changes) // 2]
+        abandoned = History.changes[-5]
+        self.restore("--lsn", str(middle.lsn), prefix=prefix)
+        lsn, second_line = self.go_on(prefix, [(b"k0", b"of the second line")])
+        self.restore("--lsn", str(abandoned.lsn), prefix=prefix)
+        self.assertEqual(self.go_on(prefix)[1], History.model_at_lsn(abandoned.lsn))
+        with FaultyProxy(SERVER.endpoint) as proxy:
+            proxy.add(internal_error(), path="snap%2F|/snap/")  # no snapshot mends it
+            self.restore("--lsn", str(lsn), prefix=prefix)
+            self.go_on(prefix, [(b"k1", b"of the second line, too")], endpoint=proxy.endpoint)
+        report = self.restore_json(prefix=prefix)
+        self.assertTrue(report["whole"], report)
+        with self.store() as store:
+            self.assertEqual(self.contents(store),
+                             {**second_line, b"k1": b"of the second line, too"})
 
 
 class Damage(RestoreTest):

@@ -208,6 +208,45 @@ Test(chain, a_gap_is_told_until_a_snapshot_behind_it_also_by_a_successor)
     bucket_close();
 }
 
+/* A store that was restored to where another process had been, behind a fence that abandons that:
+ * the end of the log is not in its history, although its changes have higher numbers. */
+Test(chain, a_store_of_an_abandoned_line_begins_where_that_left_the_others)
+{
+    struct feed_taken taken;
+    bucket_open();
+    take_over(&a, 1, 0);
+    log_give(a.feed, 1, 100);
+    prepare(&a);
+    demand(&a, chain_write(&a.chain), CHAIN_OK);
+    close_writer(&a);
+    take_over(&b, 2, 60); /* restored to 60, and on from there */
+    log_give_after(b.feed, 60, 200, 11);
+    prepare(&b);
+    demand(&b, chain_write(&b.chain), CHAIN_OK);
+    close_writer(&b);
+    take_over(&a, 3, 80); /* restored to the first line */
+    close_writer(&a);
+    open_writer(&b, 4, 210); /* and to the second, whose changes its journal has */
+    log_give(b.feed, 41, 20);
+    log_give_after(b.feed, 60, 200, 11);
+    log_give_after(b.feed, 210, 300, 1);
+    demand(&b, chain_find(&b.chain, &no_hint), CHAIN_OK);
+    cr_assert(eq(u64, b.chain.base_lsn, 80));
+    feed_take(b.feed, SIZE_MAX, &taken);
+    chain_meet(&b.chain, &taken);
+    cr_assert(eq(u64, b.chain.base_lsn, 60));
+    cr_assert(b.chain.owes_snapshot);
+    demand(&b, chain_fence(&b.chain, 1700000000000), CHAIN_OK);
+    demand(&b, chain_prepare(&b.chain, &taken), CHAIN_OK);
+    feed_return(b.feed, &taken);
+    demand(&b, chain_write(&b.chain), CHAIN_OK);
+    struct log_found found = log_read(0);
+    cr_assert(eq(u64, found.gaps, 0));
+    cr_assert(eq(u64, found.last_lsn, 300));
+    close_writer(&b);
+    bucket_close();
+}
+
 Test(chain, changes_that_were_recovered_and_not_told_are_a_gap)
 {
     bucket_open();
