@@ -3,10 +3,12 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "unit/backup/kit.h"
 
@@ -62,6 +64,7 @@ static void store(const char *key, struct view body)
         *object = (struct bucket_object){0};
         (void)snprintf(object->key, sizeof object->key, "%s", key);
     }
+    object->modified_ms = wall_ms(NULL);
     object->body.len = 0;
     cr_assert(eq(int, buf_append(&object->body, body), STATUS_OK));
 }
@@ -103,6 +106,26 @@ static void put(const struct s3_http_request *request, struct s3_http_reply *rep
     }
 }
 
+/* The part of an object that the request asks for; NULL: it begins behind the end. */
+static struct view part_of(const struct s3_http_request *request, struct view body, bool *is_part)
+{
+    unsigned long long from = 0;
+    unsigned long long to = ULLONG_MAX;
+    *is_part = false;
+    for (size_t i = 0; i < request->header_count; i++) {
+        const char *line = request->headers[i];
+        if (strncasecmp(line, "range: bytes=", 13) == 0) {
+            cr_assert(ge(int, sscanf(line + 13, "%llu-%llu", &from, &to), 1), "%s", line);
+            *is_part = true;
+        }
+    }
+    if (from >= body.len && *is_part) {
+        return view_of(NULL, 0);
+    }
+    size_t end = to < body.len ? (size_t)to + 1 : body.len;
+    return view_of(body.ptr + from, end - (size_t)from);
+}
+
 static enum s3_status get(const struct s3_http_request *request, struct s3_http_reply *reply,
                           const char *key, bool is_flipped)
 {
@@ -111,13 +134,24 @@ static enum s3_status get(const struct s3_http_request *request, struct s3_http_
     if (object == NULL || request->sink == NULL) {
         return S3_OK;
     }
-    reply->bytes = object->body.len;
-    if (is_flipped) {
-        object->body.ptr[object->body.len / 2] ^= 1U;
+    bool is_part = false;
+    struct view body = part_of(request, buf_view(&object->body), &is_part);
+    if (is_part) {
+        reply->code = body.ptr != NULL ? 206 : 416;
     }
-    enum status status = request->sink(request->sink_arg, buf_view(&object->body));
-    if (is_flipped) {
-        object->body.ptr[object->body.len / 2] ^= 1U;
+    if (reply->code == 416) {
+        return S3_OK;
+    }
+    reply->bytes = body.len;
+    uint8_t *middle = body.len != 0
+                          ? object->body.ptr + (body.ptr - object->body.ptr) + body.len / 2
+                          : NULL;
+    if (is_flipped && middle != NULL) {
+        *middle ^= 1U;
+    }
+    enum status status = request->sink(request->sink_arg, body);
+    if (is_flipped && middle != NULL) {
+        *middle ^= 1U;
     }
     return status == STATUS_OK ? S3_OK : S3_STOPPED;
 }
@@ -140,6 +174,14 @@ static void parameter(const char *url, const char *name, char out[static BUCKET_
     out[used] = '\0';
 }
 
+static void put_time(char out[static 32], int64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    cr_assert(gmtime_r(&seconds, &utc) != NULL);
+    cr_assert(ne(sz, strftime(out, 32, "%Y-%m-%dT%H:%M:%S.000Z", &utc), 0));
+}
+
 /* Pages of three keys, so that every list of a test has several. */
 static void list(struct s3_http_reply *reply, const char *url)
 {
@@ -156,14 +198,16 @@ static void list(struct s3_http_reply *reply, const char *url)
     cr_assert(eq(int, buf_printf(&reply->body, "<ListBucketResult>"), STATUS_OK));
     for (; at < bucket.count && told < 3; at++, told++) {
         const struct bucket_object *object = &bucket.objects[at];
+        char modified[32];
+        put_time(modified, object->modified_ms);
         if (strncmp(object->key, prefix, strlen(prefix)) != 0) {
             break;
         }
         cr_assert(eq(int,
                      buf_printf(&reply->body,
-                                "<Contents><Key>%s</Key><Size>%zu</Size><LastModified>"
-                                "2020-01-01T00:00:00.000Z</LastModified></Contents>",
-                                object->key, object->body.len),
+                                "<Contents><Key>%s</Key><Size>%zu</Size><LastModified>%s"
+                                "</LastModified></Contents>",
+                                object->key, object->body.len, modified),
                      STATUS_OK));
     }
     bool is_truncated = told == 3 && at < bucket.count &&
@@ -262,7 +306,7 @@ static enum s3_status exchange(void *arg, const struct s3_http_request *request,
     (void)arg;
     (void)snprintf(errmsg, errmsg_bytes, "as the test has it");
     struct buf body = reply->body;
-    *reply = (struct s3_http_reply){.body = body};
+    *reply = (struct s3_http_reply){.body = body, .date_ms = wall_ms(NULL) / 1000 * 1000};
     reply->body.len = 0;
     (void)pthread_mutex_lock(&bucket.lock);
     bucket.requests++;

@@ -1,7 +1,7 @@
 /*
- * An object storage in memory behind the real client: puts under conditions, gets, heads, deletes
- * and lists of one bucket, for several clients and threads at a time. It does what it is told to
- * do wrong.
+ * An object storage in memory behind the real client: puts under conditions, gets of objects and of
+ * ranges, heads, deletes and lists of one bucket, for several clients and threads at a time. It
+ * does what it is told to do wrong.
  */
 #pragma once
 
@@ -25,7 +25,8 @@ enum bucket_fault {
 
 struct bucket_object {
     char key[BUCKET_KEY_BYTES];
-    struct buf body; /* owned */
+    struct buf body;     /* owned */
+    int64_t modified_ms; /* by the bucket's clock */
 };
 
 struct bucket_rule {
