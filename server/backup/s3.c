@@ -160,7 +160,7 @@ void s3_close(struct s3 *self)
     s3_transport_close(&self->deps.transport);
     s3_list_page_free(&self->page);
     buf_free(&self->reply.body);
-    buf_free(&self->lines);
+    secret_heap_free(self->lines.ptr);
     buf_free(&self->url);
     sigv4_signed_free(&self->signature);
     secret_free(self->keys, sizeof *self->keys);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "backup/s3_private.h"
+#include "backup/secret.h"
 
 enum {
     REPLY_BYTES_MAX = 8 * 1024 * 1024, /* 1000 keys of 1024 bytes, each byte as %XX, and more */
@@ -132,6 +133,22 @@ static enum s3_status sign(struct s3 *self, const struct s3_call *call, const ch
     }
 }
 
+/* Room for the lines, which hold a token for as long as the exchange takes. */
+static enum status reserve_lines(struct s3 *self, size_t bytes)
+{
+    self->lines.len = 0;
+    if (self->lines.cap >= bytes) {
+        return STATUS_OK;
+    }
+    secret_heap_free(self->lines.ptr);
+    self->lines = (struct buf){.ptr = secret_heap_malloc(bytes)};
+    if (self->lines.ptr == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    self->lines.cap = bytes;
+    return STATUS_OK;
+}
+
 /* Writes URL and header lines and points `at` to the lines; returns how many, 0 when out of memory.
  * Room for all of it is made first: growing would leave a token behind. */
 static size_t write_head(struct s3 *self, const struct s3_call *call, const char *payload_hash,
@@ -153,9 +170,8 @@ static size_t write_head(struct s3 *self, const struct s3_call *call, const char
     for (size_t i = 0; i < count; i++) {
         bytes += strlen(lines[i].name) + strlen(lines[i].value) + 3;
     }
-    self->lines.len = 0;
     self->url.len = 0;
-    if (buf_reserve(&self->lines, bytes + 1) != STATUS_OK ||
+    if (reserve_lines(self, bytes + 1) != STATUS_OK ||
         buf_printf(&self->url, "%s%s%c", self->url_before, (const char *)self->signature.target.ptr,
                    '\0') != STATUS_OK) {
         return 0;

@@ -27,7 +27,7 @@ struct s3 {
     struct credentials_keys *keys; /* owned, secret; a copy for the attempt */
     struct sigv4_signed signature; /* owned */
     struct buf url;                /* owned; of the attempt */
-    struct buf lines;              /* owned; its headers, wiped after it */
+    struct buf lines;              /* owned, of the secret heap; its headers, wiped after it */
     struct s3_http_reply reply;    /* owned; of the last attempt */
     struct s3_list_page page;      /* owned */
     struct s3_error error;

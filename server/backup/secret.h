@@ -15,8 +15,9 @@ void *secret_new(size_t bytes);
 void secret_free(void *ptr, size_t bytes);
 
 /*
- * malloc and its kin, but memory is wiped before it is given back: for libraries through which
- * secrets pass (libcurl, jansson). Interchangeable with malloc's own memory. Any thread.
+ * malloc and its kin, but memory is wiped before it is given back, and what is large enough for a
+ * session token (256 bytes) is left out of core dumps: for libraries through which secrets pass
+ * (libcurl, jansson). Interchangeable with malloc's own memory. Any thread.
  */
 void *secret_heap_malloc(size_t bytes);
 void *secret_heap_calloc(size_t count, size_t bytes);

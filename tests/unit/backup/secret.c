@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Does the kernel leave the page at `ptr` out of core dumps? */
@@ -72,4 +73,38 @@ Test(secret, the_heap_keeps_what_it_holds)
     secret_heap_free(zeroed);
     secret_heap_free(secret_heap_realloc(NULL, 5));
     secret_heap_free(NULL);
+}
+
+/* What may hold a session token, however it came to be so large. */
+Test(secret, what_is_large_on_the_heap_is_left_out_of_core_dumps_until_it_is_given_back)
+{
+    char *small = secret_heap_strdup("a key");
+    cr_assert(not(is_left_out_of_dumps(small)));
+    char *grown = secret_heap_realloc(small, 300);
+    cr_assert(is_left_out_of_dumps(grown));
+    cr_assert(eq(str, grown, "a key"));
+    char *cleared = secret_heap_calloc(3, 5000);
+    cr_assert(is_left_out_of_dumps(cleared + 14999));
+    char text[1000];
+    memset(text, 't', sizeof text);
+    text[999] = '\0';
+    char *copy = secret_heap_strdup(text);
+    cr_assert(is_left_out_of_dumps(copy));
+    cr_assert(eq(str, copy, text));
+    char *shrunk = secret_heap_realloc(copy, 10);
+    cr_assert(not(is_left_out_of_dumps(shrunk)));
+    secret_heap_free(shrunk);
+    cr_assert_null(secret_heap_calloc(SIZE_MAX, 2));
+    cr_assert_null(secret_heap_malloc(SIZE_MAX));
+    /* What malloc gives out next is ordinary memory. */
+    secret_heap_free(cleared);
+    secret_heap_free(grown);
+    char *next[64];
+    for (size_t i = 0; i < 64; i++) {
+        next[i] = malloc(4000);
+        cr_assert(not(is_left_out_of_dumps(next[i])));
+    }
+    for (size_t i = 0; i < 64; i++) {
+        free(next[i]);
+    }
 }
