@@ -214,7 +214,7 @@ Test(import, one_that_was_cut_short_is_no_store)
     /* As if the process ended here: the directory stays as it is. */
     char errmsg[256];
     cr_assert(eq(int, stand_try_open(&target, errmsg, sizeof errmsg), STATUS_CORRUPT));
-    cr_assert(strstr(errmsg, "has a journal but no data file") != NULL, "%s", errmsg);
+    cr_assert(strstr(errmsg, "has a data file that was never finished") != NULL, "%s", errmsg);
     store_import_abort(import);
     stand_end(&target);
     source_end(&self);
