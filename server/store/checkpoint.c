@@ -291,7 +291,8 @@ static enum status write_all(struct store *self, uint64_t applied_lsn)
 }
 
 /* The last change so far. Each life begins with a jump of lsns; until its first change what lies in
- * between are none, and who reads the data file must not take them for changes that went missing. */
+ * between are none, and who reads the data file must not take them for changes that went missing.
+ */
 static uint64_t last_change(const struct store *self)
 {
     uint64_t last_lsn = journal_last_lsn(self->journal);
