@@ -265,13 +265,20 @@ void bucket_add_fault(const char *method, enum bucket_fault fault, unsigned skip
     add_rule((struct bucket_rule){.method = method, .fault = fault, .skip = skip, .times = times});
 }
 
-void bucket_add_meanwhile(const char *method, void (*meanwhile)(void *arg), void *arg)
+void bucket_add_meanwhile_after(const char *method, unsigned skip, void (*meanwhile)(void *arg),
+                                void *arg)
 {
     add_rule((struct bucket_rule){.method = method,
                                   .fault = FAULT_MEANWHILE,
+                                  .skip = skip,
                                   .times = 1,
                                   .meanwhile = meanwhile,
                                   .arg = arg});
+}
+
+void bucket_add_meanwhile(const char *method, void (*meanwhile)(void *arg), void *arg)
+{
+    bucket_add_meanwhile_after(method, 0, meanwhile, arg);
 }
 
 void bucket_clear_faults(void)

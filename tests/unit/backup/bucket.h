@@ -68,6 +68,10 @@ void bucket_add_fault(const char *method, enum bucket_fault fault, unsigned skip
 /** Calls `meanwhile` when the next such request has come and nothing is done yet. */
 void bucket_add_meanwhile(const char *method, void (*meanwhile)(void *arg), void *arg);
 
+/** The same for the request after `skip` other ones. */
+void bucket_add_meanwhile_after(const char *method, unsigned skip, void (*meanwhile)(void *arg),
+                                void *arg);
+
 void bucket_clear_faults(void);
 
 /** The bytes of an object, borrowed while nothing changes; NULL pointer: there is none. */
