@@ -19,7 +19,7 @@ ARG SOURCE_DATE_EPOCH
 RUN ./dev build
 # The authorities that libcurl trusts when the store speaks to S3.
 RUN install -D -m 644 -t /image/store/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt \
-    && deploy/image/closure /image/store build/bin/satcheld build/bin/satchel build/bin/satchel-store \
+    && deploy/image/closure /image/store build/bin/satcheld build/bin/satchel build/bin/satchel-store build/bin/satchel-backup \
     && deploy/image/closure /image/cart build/bin/cart
 
 FROM debian:bookworm-slim AS debug
@@ -32,7 +32,7 @@ RUN apt-get update \
     && groupadd --gid 10001 satchel \
     && useradd --uid 10001 --gid 10001 --home-dir / --no-create-home satchel \
     && install -d -o 10001 -g 10001 -m 750 /data /run/satchel
-COPY --from=build /src/build/bin/satcheld /src/build/bin/satchel /src/build/bin/satchel-store /usr/bin/
+COPY --from=build /src/build/bin/satcheld /src/build/bin/satchel /src/build/bin/satchel-store /src/build/bin/satchel-backup /usr/bin/
 ENV SATCHEL_DATA=/data SATCHEL_RUN_DIR=/run/satchel \
     SATCHEL_LISTEN=0.0.0.0:7401 SATCHEL_OPS=0.0.0.0:7402
 VOLUME ["/run/satchel"]

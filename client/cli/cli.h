@@ -5,7 +5,7 @@
  *     args.c    options and operands     writes.c   set, delete, touch, patch
  *     patch.c   name=value, name+=5 …    server.c   ping, stats, health
  *     help.c    what --help says         print.c    texts, tables, JSON
- *     offline.c verify, inspect: another program
+ *     offline.c verify, inspect, backup, restore: other programs
  */
 #pragma once
 
@@ -112,10 +112,11 @@ json_t *cli_json_result(struct satchel_bytes id, const struct satchel_result *re
 
 /* ---- offline.c ---- */
 
-/* Commands that work on files; what they take is satchel-store's business. */
+/* Commands of other programs, whose business it is what they take. */
 struct cli_offline {
     const char *word;
     const char *summary;
+    const char *tool; /* the program */
 };
 
 extern const struct cli_offline cli_offline_commands[];
@@ -123,9 +124,9 @@ extern const size_t cli_offline_count;
 
 bool cli_is_offline(const char *word);
 
-/** Becomes satchel-store with these arguments, or only to print its help; found beside this program
- *  or on the PATH. Returns only when there is none. */
-enum cli_exit cli_run_offline(bool help, char *argv[]);
+/** Becomes the program that has the command: argv[1], or argv[2] when that is asked help about. It
+ * is looked for beside this program, then on the PATH. Returns only when there is none. */
+enum cli_exit cli_run_offline(int argc, char *argv[]);
 
 /* ---- the commands ---- */
 

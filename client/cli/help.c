@@ -21,7 +21,7 @@ void cli_help(FILE *out)
     for (size_t i = 0; i < cli_command_count; i++) {
         (void)fprintf(out, "  %-8s %s\n", cli_commands[i].word, cli_commands[i].summary);
     }
-    (void)fprintf(out, "\ncommands on a data directory, without a server:\n");
+    (void)fprintf(out, "\ncommands on data directories and backups:\n");
     for (size_t i = 0; i < cli_offline_count; i++) {
         (void)fprintf(out, "  %-8s %s\n", cli_offline_commands[i].word,
                       cli_offline_commands[i].summary);

@@ -160,7 +160,7 @@ int main(int argc, char *argv[])
     enum cli_exit code = CLI_DONE;
     bool asks_help = argc > 2 && strcmp(argv[1], "help") == 0;
     if (argc > 1 && cli_is_offline(argv[asks_help ? 2 : 1])) {
-        return (int)cli_run_offline(asks_help, argv);
+        return (int)cli_run_offline(argc, argv);
     }
     if (cli_parse(&cli, argc, argv, &code)) {
         code = run(&cli);

@@ -363,10 +363,10 @@ static enum tool_exit run_list(struct tool *tool, const void *options)
 const struct tool_command list_command = {
     .words = "backup list",
     .synopsis = "[s3://BUCKET/PREFIX]",
-    .summary = "show the snapshots, the log, and which time can be restored",
+    .summary = "shows the snapshots, the log, and which time can be restored",
     .details =
         "A snapshot is good when its objects are there, and the log carries it to a state that\n"
-        "the store has had. That its rows are undamaged only `satchel backup verify` tells.\n\n",
+        "the store has had. That its rows are undamaged only `satchel backup verify` tells.\n",
     .has_place = true,
     .run = run_list,
 };

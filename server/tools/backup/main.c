@@ -1,4 +1,5 @@
 /* satchel-backup: which command, with which options, and what signals do. */
+#include <ctype.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -94,10 +95,11 @@ static enum tool_exit help(void)
 static enum tool_exit help_command(const struct tool_command *command,
                                    const struct option_group *groups, size_t group_count)
 {
-    (void)printf("usage: satchel %s%s%s [OPTION…]\n\n%s%s%s\n"
+    (void)printf("usage: satchel %s%s%s [OPTION…]\n\n%c%s%s%s\n"
                  "Each option can also be given by the environment variable beside it.\n\n",
                  command->words, command->synopsis[0] != '\0' ? " " : "", command->synopsis,
-                 command->summary, command->details[0] != '\0' ? ".\n\n" : ".\n", command->details);
+                 toupper((unsigned char)command->summary[0]), command->summary + 1,
+                 command->details[0] != '\0' ? ".\n\n" : ".\n", command->details);
     option_help(groups, group_count, stdout);
     (void)printf("\n%s", exit_text);
     return TOOL_DONE;

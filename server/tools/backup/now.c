@@ -315,7 +315,7 @@ static enum tool_exit run(struct tool *tool, const void *options)
 const struct tool_command now_command = {
     .words = "backup now",
     .synopsis = "",
-    .summary = "Has a server take a snapshot at once, and waits until it is stored",
+    .summary = "has a server take a snapshot at once, and waits until it is stored",
     .details = "It holds every change that was acknowledged before this command began.\n",
     .descs = now_descs,
     .desc_count = sizeof now_descs / sizeof now_descs[0],

@@ -162,12 +162,12 @@ static enum tool_exit run_prune(struct tool *tool, const void *options)
 const struct tool_command prune_command = {
     .words = "backup prune",
     .synopsis = "[s3://BUCKET/PREFIX] [--keep COUNT] [--keep-for TIME] [--dry-run]",
-    .summary = "delete old snapshots, and what of the log only they need",
+    .summary = "deletes old snapshots, and what of the log only they need",
     .details =
         "A snapshot stays when it is one of the newest, or young, or the latest state is restored\n"
         "from it; the log stays from the oldest of these on. A restore that is running keeps\n"
         "everything. When no good snapshot would be left, nothing is deleted. A server with\n"
-        "--keep-snapshots does the same by itself.\n\n",
+        "--keep-snapshots does the same by itself.\n",
     .has_place = true,
     .descs = prune_descs,
     .desc_count = sizeof prune_descs / sizeof prune_descs[0],

@@ -321,10 +321,9 @@ static enum tool_exit run_verify(struct tool *tool, const void *options)
 const struct tool_command verify_command = {
     .words = "backup verify",
     .synopsis = "[s3://BUCKET/PREFIX] [--newest]",
-    .summary = "download everything and check every byte",
-    .details =
-        "Says of each snapshot whether it can be restored, and until when the log goes on "
-        "from it.\nTakes about 250 bytes of memory for each slot of the log, and 100 MiB.\n\n",
+    .summary = "downloads everything and checks every byte",
+    .details = "Says of each snapshot whether it can be restored, and until when the log goes on "
+               "from it.\nTakes about 250 bytes of memory for each slot of the log, and 100 MiB.\n",
     .has_place = true,
     .descs = verify_descs,
     .desc_count = sizeof verify_descs / sizeof verify_descs[0],
