@@ -101,7 +101,8 @@ static enum status note_header(void *arg, const struct survey_header *found)
     (void)arg;
     lsns[found->index] = found->is_damaged ? 0 : found->header.last_lsn;
     damaged += found->is_damaged;
-    cr_assert(!found->is_damaged || found->why[0] != '\0');
+    bool is_explained = !found->is_damaged || found->why[0] != '\0';
+    cr_assert(is_explained);
     return STATUS_OK;
 }
 
