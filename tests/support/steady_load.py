@@ -44,15 +44,22 @@ class SteadyLoad:
     """Runs from `with` to its end, or until the store breaks the connection. Its members are read
     after that; phases are begun by another thread than its own."""
 
-    def __init__(self, address, rate_hz=200, sessions=2000, seed=1, prefix=b"k"):
+    def __init__(self, address, rate_hz=200, sessions=2000, seed=1, prefix=b"k", after=None,
+                 may_be_cut=False):
+        """`after`: the load of an earlier run of the same store, whose changes come first. What had
+        no answer then is looked up. `may_be_cut`: the store may go before the load does."""
         self.address = address
         self.rate_hz = rate_hz
+        self.may_be_cut = may_be_cut
         self.dice = random.Random(seed)
         self.keys = [b"%b%d" % (prefix, n) for n in range(sessions)]
         self.present = {}  # the model
         self.changes = []  # in their order
-        self.unanswered = None  # (key, value) of a change that may have been made
+        self.unanswered = None  # (key, value, sent_s) of a change that may have been made
         self.timed = []  # (phase, latency) of each
+        if after is not None:
+            self.present, self.changes = dict(after.present), list(after.changes)
+            self.unanswered = after.unanswered
         self.name = "before"
         self.stopping = threading.Event()
         self.failure = None
@@ -60,6 +67,8 @@ class SteadyLoad:
 
     def __enter__(self):
         self.connection = native.Connection(self.address, deadline_s=120)
+        if self.unanswered is not None:
+            self._settle(*self.unanswered)
         self.thread.start()
         return self
 
@@ -95,6 +104,19 @@ class SteadyLoad:
             present[change.key] = change.value
         return {key: value for key, value in present.items() if value is not None}
 
+    def _settle(self, key, value, sent_s):
+        """A change that got no answer, because the store was killed, was made or not."""
+        if self.connection.get(key) == value:
+            self._note(Change(self.changes[-1].lsn + 1, key, value, sent_s, time.time()))
+        self.unanswered = None
+
+    def _note(self, change):
+        self.changes.append(change)
+        if change.value is None:
+            self.present.pop(change.key, None)
+        else:
+            self.present[change.key] = change.value
+
     def _run(self):
         try:
             due_s = time.monotonic()
@@ -105,7 +127,7 @@ class SteadyLoad:
                 due_s += 1 / self.rate_hz
                 time.sleep(max(due_s - time.monotonic(), 0))
         except OSError as why:
-            if not self.stopping.is_set():
+            if not self.stopping.is_set() and not self.may_be_cut:
                 self.failure = why
         except AssertionError as why:
             self.failure = why
@@ -116,8 +138,8 @@ class SteadyLoad:
         if key not in self.present or self.dice.random() >= DELETES:
             count = self.dice.randrange(FIRST_BYTES, LAST_BYTES)
             value = b"%d " % len(self.changes) + self.dice.randbytes(count)
-        self.unanswered = (key, value)
         sent_s = time.time()
+        self.unanswered = (key, value, sent_s)
         if value is None:
             reply = self.connection.ask(native.DELETE, native.tag(native.ID, key))
         else:
@@ -128,9 +150,5 @@ class SteadyLoad:
         assert reply.status == native.OK, f"{key} was answered with {reply.status}"
         # A DELETE does not tell its lsn; nobody else changes anything.
         lsn = reply.number(native.VERSION) if value is not None else self.changes[-1].lsn + 1
-        self.changes.append(Change(lsn, key, value, sent_s, time.time()))
+        self._note(Change(lsn, key, value, sent_s, time.time()))
         self.unanswered = None
-        if value is None:
-            del self.present[key]
-        else:
-            self.present[key] = value
