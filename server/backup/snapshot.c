@@ -69,6 +69,7 @@ static enum status send_part(struct snapshot *self)
     }
     manifest->parts++;
     self->progress.sent_bytes += bytes.len;
+    tell_progress(self);
     self->part.len = 0;
     return STATUS_OK;
 }

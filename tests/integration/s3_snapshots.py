@@ -101,10 +101,13 @@ class Asking(SnapshotTest):
             store.start()
             self.expect(store, values)
             told, _ = self.now(store, "--json")
-            object = json.loads(told)
-            self.assertEqual((object["snapshot"], object["sessions"]), (1, 500))
-            self.assertEqual(object["through_lsn"], store.backup()["shipped_lsn"])
-            self.assertGreater(object["stored_bytes"], 500)
+            told = json.loads(told)
+            self.assertEqual((told["snapshot"], told["sessions"]), (1, 500))
+            self.assertEqual(told["through_lsn"], store.backup()["shipped_lsn"])
+            self.assertGreater(told["stored_bytes"], 500)
+            progress = store.backup()["snapshots"]["progress"]
+            self.assertEqual(progress, {"sessions": 500, "sessions_about": 500,
+                                        "sent_bytes": told["stored_bytes"]})
 
     def test_each_that_is_asked_for_begins_after_the_question(self):
         with self.store() as store:
