@@ -17,7 +17,7 @@ enum { FIRST_SLOTS = 8 }; /* read behind a snapshot before it is known how many 
 struct listed {
     const struct survey_snapshot *found;
     const char *state; /* "good", or what is wrong in a word */
-    char why[HISTORY_TEXT_BYTES];
+    char why[HISTORY_TEXT_BYTES + 64];
 };
 
 struct listing {
