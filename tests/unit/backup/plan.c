@@ -207,6 +207,42 @@ Test(plan, a_process_may_go_back_to_what_its_predecessor_had_abandoned)
     plan_free(&plan);
 }
 
+/* What older snapshots, and the slots before, may change, and what not. */
+Test(plan, a_plan_is_settled_unless_a_later_process_took_over_what_is_not_in_the_input)
+{
+    static const struct {
+        uint64_t base_lsn; /* of C */
+        size_t damaged;
+        enum plan_end end;
+        bool is_settled;
+    } cases[] = {
+        {210, SIZE_MAX, PLAN_END_ARCHIVE, true}, {210, 5, PLAN_END_DAMAGED, true},
+        {80, 3, PLAN_END_DAMAGED, false},        {80, SIZE_MAX, PLAN_END_GAP, false},
+        {60, 3, PLAN_END_DAMAGED, true},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        begin();
+        fence('A', 0, 0);
+        changes(1, 100, 10, 19);
+        fence('B', 60, 30);
+        changes(200, 220, 40, 49);
+        fence('C', cases[i].base_lsn, 50);
+        changes(300, 310, 60, 69);
+        snapshot('B', 60, 60, 3, 31);
+        if (cases[i].damaged != SIZE_MAX) {
+            slots[cases[i].damaged].is_damaged = true;
+        }
+        input.slots = slots + 3; /* the newest snapshot's, and no more */
+        input.slot_count -= 3;
+        plan_free(&plan);
+        input.target = latest;
+        cr_assert(eq(int, plan_make(&input, &plan), STATUS_OK));
+        cr_assert(eq(int, plan.end, cases[i].end), "case %zu: %s", i, plan.text);
+        cr_assert(eq(int, plan.is_settled, cases[i].is_settled), "case %zu: %s", i, plan.text);
+    }
+    plan_free(&plan);
+}
+
 Test(plan, a_snapshot_that_may_hold_what_was_abandoned_is_not_taken)
 {
     draw();

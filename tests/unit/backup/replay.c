@@ -85,6 +85,46 @@ Test(replay, what_is_void_or_there_already_is_passed_over_whatever_it_follows)
     expect(14, 15, 16, 3, REPLAY_SKIP, 0, 0);
 }
 
+Test(replay, what_was_shipped_twice_is_no_gap)
+{
+    begin(0, 0, latest);
+    slot(1, UINT64_MAX);
+    expect(0, 1, 10, 1, REPLAY_APPLY, 10, 10);
+    slot(2, UINT64_MAX);
+    expect(4, 5, 10, 2, REPLAY_SKIP, 0, 10);  /* all of it once more */
+    expect(6, 7, 14, 3, REPLAY_APPLY, 8, 14); /* and with what came behind */
+    expect(14, 15, 15, 4, REPLAY_APPLY, 1, 15);
+    cr_assert_not(replay.has_gap);
+}
+
+Test(replay, a_process_that_took_over_more_than_there_is_ends_it)
+{
+    struct slot_header header = {.seq = 2,
+                                 .prev = {1},
+                                 .flags = SLOT_FENCE,
+                                 .base_lsn = 12,
+                                 .first_lsn = 12,
+                                 .last_lsn = 12};
+    const uint8_t hash[HASH128_BYTES] = {2};
+    struct plan_step step = {.keep_lsn = UINT64_MAX};
+    for (unsigned is_void = 0; is_void < 2; is_void++) {
+        begin(0, 0, latest);
+        slot(1, UINT64_MAX);
+        expect(0, 1, 10, 1, REPLAY_APPLY, 10, 10);
+        step.is_void = is_void;
+        enum status expected = is_void ? STATUS_OK : STATUS_END;
+        cr_assert(eq(int, replay_slot(&replay, &header, hash, &step), expected));
+        cr_assert(eq(int, replay.has_gap, !is_void));
+        cr_assert(eq(u64, replay.lost_lsn, is_void ? 0 : 12));
+    }
+    header.base_lsn = 10;
+    begin(0, 0, latest);
+    slot(1, UINT64_MAX);
+    expect(0, 1, 10, 1, REPLAY_APPLY, 10, 10);
+    step.is_void = false;
+    cr_assert(eq(int, replay_slot(&replay, &header, hash, &step), STATUS_OK));
+}
+
 Test(replay, an_lsn_is_reached_inside_a_batch_or_between_two)
 {
     begin(0, 0, (struct target){.kind = TARGET_LSN, .lsn = 12});

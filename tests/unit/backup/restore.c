@@ -143,6 +143,28 @@ Test(restore, only_what_lies_behind_the_newest_snapshot_is_read)
     end();
 }
 
+Test(restore, what_goes_on_is_above_everything_that_was_abandoned_long_ago)
+{
+    static const uint64_t high_lsn = UINT64_C(1) << 40;
+    begin();
+    archive_fence('A', 0);
+    archive_put(1, "a");
+    archive_put(high_lsn, "b");
+    archive_fence('B', 1);
+    archive_put(2, "c");
+    archive_snapshot(1, NULL);
+    archive_put(3, "d");
+    demand(STATUS_OK);
+    cr_assert(eq(u64, report.last_lsn, 3));
+    cr_assert(eq(u64, report.epoch, 'B' + 1));
+    struct store_identity identity;
+    stand_open(&stand);
+    store_identify(stand.store, &identity);
+    cr_assert(gt(u64, identity.epoch, 'B'));
+    cr_assert(gt(u64, stand_set_lsn(&stand, "a", view_str("x")), high_lsn));
+    end();
+}
+
 Test(restore, a_damaged_snapshot_is_passed_over_for_the_one_before)
 {
     char name[SNAPSHOT_NAME_BYTES];
