@@ -23,14 +23,15 @@ from processes import wait_until  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
 from s3_faults import (Answer, CutRequest, Delay, FlipBit, FlipUploadedBit, Throttle,  # noqa: E402
                        Truncate, TruncateUpload, clock_skewed, internal_error, slow_down)
-from steady_load import SteadyLoad, percentile  # noqa: E402
+from steady_load import SteadyLoad, Yardstick, percentile  # noqa: E402
 
 OPTIONS = None
 BUCKET = "satchel"
 SERVER = None
-# An acknowledgement that waited for the storage would wait for seconds; below these figures there is
-# only what a busy machine does to every process.
+# An acknowledgement that waited for the storage would wait for seconds. What a busy machine does to all
+# is measured at the same time, and below these figures is of no interest.
 P99_S_MIN, LONGEST_S_MIN = 0.1, 1.5
+TIMES_AS_LONG = 4
 MEND_S_MAX = 60
 CREDENTIALS_S = 12
 BEGINS, ENDS = "backup: nothing can be shipped", "backup: changes are shipped again"
@@ -132,7 +133,8 @@ class Failures(FailureTest):
             self.assertIn(ENDS, told[1])
 
     def test_no_acknowledgement_waits_for_the_storage(self):
-        with self.store() as store, SteadyLoad(store.address) as load:
+        with self.store() as store, SteadyLoad(store.address) as load, \
+                Yardstick(load, store.directory) as yardstick:
             store.wait_snapshots(1)
             with load.phase("control"):
                 time.sleep(max(OPTIONS.seconds, 5))
@@ -152,7 +154,7 @@ class Failures(FailureTest):
                         failure.end(self.proxy)
                     self.expect_mended(store, why, begun_at)
             load.stop()
-            self.expect_no_delay(load)
+            self.expect_no_delay(load, yardstick)
             store.wait_shipped()
             self.assertEqual(store.metric("satchel_backup_gaps_total"), 0)
             store.lose()
@@ -161,17 +163,18 @@ class Failures(FailureTest):
             self.expect_contents(store, load.model())
             print(f"  checked {len(load.changes)} changes: the archive has all of them")
 
-    def expect_no_delay(self, load):
-        """Latencies of each phase beside those of the control."""
+    def expect_no_delay(self, load, yardstick):
+        """Latencies of each phase beside those of the control, and of the machine at that time."""
         control = load.latencies_s("control")
-        p99_s, longest_s = percentile(control, 0.99), control[-1]
         for name in ("control", *(name for name, _, _ in FAILURES)):
-            mine = load.latencies_s(name)
+            mine, machine = load.latencies_s(name), yardstick.latencies_s(name)
             print(f"  {name}: {len(mine)} acknowledgements, p99 {percentile(mine, 0.99) * 1e3:.2f} ms, "
-                  f"longest {mine[-1] * 1e3:.1f} ms")
-            with self.subTest(name):
-                self.assertLess(percentile(mine, 0.99), max(3 * p99_s, P99_S_MIN))
-                self.assertLess(mine[-1], max(3 * longest_s, LONGEST_S_MIN))
+                  f"longest {mine[-1] * 1e3:.1f} ms; a file written at the same time: p99 "
+                  f"{percentile(machine, 0.99) * 1e3:.2f} ms, longest {machine[-1] * 1e3:.1f} ms")
+            for share, least_s in ((0.99, P99_S_MIN), (1, LONGEST_S_MIN)):
+                usual_s = max(percentile(control, share), percentile(machine, share))
+                with self.subTest(name, share=share):
+                    self.assertLess(percentile(mine, share), max(TIMES_AS_LONG * usual_s, least_s))
 
     def test_temporary_credentials_that_cannot_be_renewed_expire_and_come_back(self):
         with EcsCredentials(lambda: SERVER.assume_role(CREDENTIALS_S), token="let me in") as ecs, \
@@ -226,7 +229,7 @@ class Failures(FailureTest):
                 # Each client learns once that it is wrong, and is right from then on.
                 refused = [seen for seen in self.proxy.requests() if seen.status == 403]
                 self.assertGreater(len(refused), 0)
-                self.assertLess(len(refused), 10)
+                self.assertLess(len(refused), 30)
                 self.assertEqual(store.new_lines(BEGINS), [])
                 self.proxy.forget()
                 store.lose()
@@ -257,7 +260,7 @@ class Damage(FailureTest):
 
     def test_of_rows_or_manifest_is_found_and_nothing_restored(self):
         for path, why in ((r"\.rows$", r"cannot restore: .*\.rows"),
-                          (r"\.json$", "cannot restore: every manifest is damaged")):
+                          (r"\.json$", r"cannot restore: none of 1 snapshots is good; .*\.json")):
             for fault in (FlipBit(), FlipBit(0), Truncate(40), Truncate(0)):
                 with self.subTest(path, fault=fault):
                     self.proxy.add(fault, method="GET", path=path)

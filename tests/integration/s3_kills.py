@@ -4,6 +4,7 @@ pruning and restores. Whatever `satchel backup list` calls good then verifies, a
 made is ever taken for a store."""
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -65,15 +66,18 @@ class Kills(unittest.TestCase):
         with self.load:
             time.sleep(seconds)
 
+    def ask(self, verb):
+        """What it tells, also about what is on its way and not good yet."""
+        code, told, said = self.tool.run(verb, "--json")
+        self.assertIn(code, (DONE, DAMAGED), said + told)
+        return json.loads(told)
+
     def expect_good_ones_to_verify(self):
         """A snapshot of the list is good, or on its way; a good one is whole to the last byte."""
-        code, told, said = self.tool.run("list", "--json")
-        self.assertIn(code, (DONE, DAMAGED), said + told)
-        listed = self.tool.ask("list", code=code)
+        listed = self.ask("list")
         good = [snapshot["object"] for snapshot in listed["snapshots"] if snapshot["good"]]
         self.assertGreater(len(good), 0, listed)
-        code, told, said = self.tool.run("verify", "--json")
-        verified = self.tool.ask("verify", code=code)
+        verified = self.ask("verify")
         sound = [snapshot["object"] for snapshot in verified["snapshots"] if snapshot["sound"]]
         self.assertEqual(sorted(set(good) - set(sound)), [], verified)
         return len(good)

@@ -14,6 +14,7 @@ a time, so the order in which they were made is known.
 """
 
 import contextlib
+import os
 import random
 import threading
 import time
@@ -34,6 +35,39 @@ class Change:
     value: bytes | None  # None: deleted
     sent_s: float
     told_s: float
+
+
+class Yardstick:
+    """What the machine itself does to somebody who writes a little and syncs it, at the rate of a load:
+    beside its figures those of the load can be judged however busy the machine is."""
+
+    def __init__(self, load, directory):
+        self.load = load
+        self.path = os.path.join(directory, "yardstick")
+        self.timed = []  # (phase of the load, latency) of each
+        self.thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.load.stopping.set()
+        self.thread.join()
+
+    def latencies_s(self, name):
+        return sorted(latency for phase, latency in list(self.timed) if phase == name)
+
+    def _run(self):
+        due_s = time.monotonic()
+        with open(self.path, "wb", buffering=0) as file:
+            while not self.load.stopping.is_set():
+                name = self.load.name
+                file.write(bytes(LAST_BYTES))
+                os.fdatasync(file.fileno())
+                self.timed.append((name, time.monotonic() - due_s))
+                due_s += 1 / self.load.rate_hz
+                time.sleep(max(due_s - time.monotonic(), 0))
 
 
 def percentile(sorted_values, share):
