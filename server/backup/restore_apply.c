@@ -241,6 +241,9 @@ static void tell_end(struct applying *self)
     struct restore_report *report = self->report;
     const struct replay *replay = &self->replay;
     uint64_t lost_lsn = replay->lost_lsn > plan->lost_lsn ? replay->lost_lsn : plan->lost_lsn;
+    if (report->text[0] != '\0' && plan->target.kind != TARGET_TIME && plan->last_lsn > lost_lsn) {
+        lost_lsn = plan->last_lsn; /* the headers of the slots that are not reached tell of it */
+    }
     report->last_lsn = replay->last_lsn;
     report->lost_lsn = lost_lsn > report->last_lsn ? lost_lsn : 0;
     bool is_absent = plan->target.kind == TARGET_LSN && report->last_lsn != plan->target.lsn;
