@@ -44,7 +44,7 @@ static enum status add_batch(struct history *self, struct history_slot *content,
         last->time_ms = batch->time_ms;
         return STATUS_OK;
     }
-    if (self->batch_count == self->batch_cap) {
+    if (self->batches == NULL || self->batch_count == self->batch_cap) {
         size_t cap = self->batch_cap == 0 ? 256 : self->batch_cap * 2;
         struct history_batch *grown = reallocarray(self->batches, cap, sizeof *grown);
         if (grown == NULL) {

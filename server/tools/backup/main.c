@@ -67,7 +67,7 @@ static enum status signals_begin(struct signals *self, struct stop *stop)
 static void signals_end(struct signals *self)
 {
     atomic_store(&self->is_over, true);
-    (void)pthread_kill(self->thread, SIGTERM);
+    (void)pthread_kill(self->thread, SIGINT);
     (void)pthread_join(self->thread, NULL);
 }
 
