@@ -59,7 +59,7 @@ static void note_slot(struct log_found *found, const struct slot *slot)
         }
     }
     while (slot_next_batch(&rest, &batch) == STATUS_OK) {
-        cr_assert(gt(u64, batch.first_lsn, found->last_lsn));
+        cr_assert(lt(u64, found->last_lsn, batch.first_lsn));
         found->gaps += batch.follows_lsn != found->last_lsn ? 1 : 0;
         found->last_lsn = slot_batch_last_lsn(&batch);
         found->changes += batch.count;

@@ -67,7 +67,7 @@ static bool replay_one(struct replay *replay, const struct plan_step *step, stru
     memcpy(hash, &next, sizeof next); /* what the model writes into the next one's prev */
     enum status status = replay_slot(replay, &slot->header, hash, step);
     if (status == STATUS_END) {
-        cr_assert(gt(u64, replay->lost_lsn, replay->last_lsn));
+        cr_assert(lt(u64, replay->last_lsn, replay->lost_lsn));
         out->has_gap = true;
         return false;
     }

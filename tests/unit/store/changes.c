@@ -125,6 +125,6 @@ Test(changes, a_start_tells_what_the_data_file_lacks_as_it_was_told_before)
     cr_assert(eq(sz, again.count, 4));
     expect(&again.told[3], RECORD_PUT, "d", later);
     cr_assert(eq(u64, again.told[3].follows_lsn, again.told[2].lsn), "numbers were skipped");
-    cr_assert(gt(u64, later, again.told[2].lsn + 1));
+    cr_assert(lt(u64, again.told[2].lsn + 1, later));
     stand_end(&again.stand);
 }

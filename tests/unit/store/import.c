@@ -157,8 +157,8 @@ Test(import, rows_and_changes_make_the_same_store_in_a_later_epoch)
     struct store_identity identity;
     store_identify(target.store, &identity);
     cr_assert(memcmp(identity.uuid, self.identity.uuid, sizeof identity.uuid) == 0);
-    cr_assert(gt(u64, identity.epoch, 17));
-    cr_assert(gt(u64, stand_set_lsn(&target, "new", view_str("x")), UINT64_C(1) << 40));
+    cr_assert(lt(u64, 17, identity.epoch));
+    cr_assert(lt(u64, UINT64_C(1) << 40, stand_set_lsn(&target, "new", view_str("x"))));
     stand_close(&target);
     stand_open(&target);
     expect(&target, 2, "third");
@@ -192,7 +192,7 @@ Test(import, missing_changes_are_refused)
     struct stand target;
     stand_init(&target);
     struct store_import *import = begin(&self, &target);
-    cr_assert(gt(sz, self.fed_count, 1));
+    cr_assert(lt(sz, 1, self.fed_count));
     cr_assert(eq(int, store_import_changes(import, &self.fed[self.fed_count - 1].changes),
                  STATUS_INVALID));
     cr_assert(strstr(store_import_error(import), "are missing in the backup") != NULL);

@@ -94,7 +94,7 @@ struct check {
 static enum status check_row(void *arg, uint64_t rowid, const struct session *session)
 {
     struct check *self = arg;
-    cr_assert(gt(u64, rowid, self->last));
+    cr_assert(lt(u64, self->last, rowid));
     cr_assert(le(u64, rowid, ROWS));
     cr_assert(ne(u64, self->models[rowid].version, 0), "row %u", (unsigned)rowid);
     check_session(rowid, &self->models[rowid], session);

@@ -89,7 +89,7 @@ Test(store_life, what_was_acknowledged_before_sigkill_is_there, .timeout = 60)
             cr_assert(eq(int, stand_get(&stand, id, &answer), SATCHEL_OK), "%s", id);
             cr_assert(eq(u64, answer.session.version, versions[i]));
             cr_assert(view_equal(answer.session.content, view_str(id)));
-            cr_assert(gt(u64, answer.session.version, version_max));
+            cr_assert(lt(u64, version_max, answer.session.version));
             version_max = answer.session.version;
             answer_free(&answer);
         }
@@ -116,7 +116,7 @@ Test(store_life, versions_go_on_behind_everything_that_may_have_been_seen)
         }
         stand_open(&stand);
         uint64_t first = stand_set_lsn(&stand, "b", view_str("2"));
-        cr_assert(gt(u64, first, seen + gap_least));
+        cr_assert(lt(u64, seen + gap_least, first));
         seen = first;
     }
     /* A life of more changes than the gap, told by its meta row: the next number is as far away. */
@@ -142,7 +142,7 @@ Test(store_life, versions_go_on_behind_everything_that_may_have_been_seen)
         cr_assert(eq(int, rows_commit(write), STATUS_OK));
         rows_close(rows);
         stand_open(&stand);
-        cr_assert(gt(u64, stand_set_lsn(&stand, "c", view_str("3")), last + gap_least));
+        cr_assert(lt(u64, last + gap_least, stand_set_lsn(&stand, "c", view_str("3"))));
     }
     stand_end(&stand);
 }
@@ -159,7 +159,7 @@ Test(store_life, numbers_that_were_never_written_are_not_given_out_again)
         stand_open(&stand);
         fake_disk_fail(disk, FAKE_PWRITE, 1, EIO);
         uint64_t lsn = stand_set_lsn(&stand, "a", view_str("shown to an ack of `fast`"));
-        cr_assert(gt(u64, lsn, seen));
+        cr_assert(lt(u64, seen, lsn));
         seen = lsn;
         stand_wait_failed(&stand);
         cr_assert(ne(int, store_close(stand.store), STATUS_OK));
@@ -261,7 +261,7 @@ Test(store_life, changes_are_busy_while_too_much_waits_for_the_disk)
     cr_assert(eq(int, store_pressure(stand.store), PRESSURE_BUSY));
     cr_assert(eq(int, stand_delete(&stand, "0"), SATCHEL_BUSY));
     cr_assert(eq(int, stand_get(&stand, "0", &answer), SATCHEL_OK)); /* reads go on, and wait */
-    cr_assert(gt(u64, answer.gate_lsn, store_durable_lsn(stand.store)));
+    cr_assert(lt(u64, store_durable_lsn(stand.store), answer.gate_lsn));
     cr_assert(eq(int, stand_get(&stand, "nobody", &answer), SATCHEL_NOT_FOUND));
     cr_assert(eq(u64, answer.gate_lsn, 0));
     fake_disk_hold_syncs(disk, false);
@@ -315,7 +315,7 @@ Test(store_life, a_gate_opens_when_the_disk_has_it)
     cr_assert(eq(u64, answer.gate_lsn, answer.session.version));
     cr_assert(eq(int, stand_delete(&stand, "a"), SATCHEL_OK));
     cr_assert(eq(int, stand_get(&stand, "a", &answer), SATCHEL_NOT_FOUND));
-    cr_assert(gt(u64, answer.gate_lsn, lsn)); /* "not found" is a state, too */
+    cr_assert(lt(u64, lsn, answer.gate_lsn)); /* "not found" is a state, too */
     fake_disk_hold_syncs(disk, false);
     stand_wait_durable(&stand, answer.gate_lsn);
     answer_free(&answer);
@@ -447,7 +447,7 @@ Test(store_life, a_failing_disk_at_start_is_told_and_does_no_harm, .timeout = 60
             answer_free(&answer);
             fake_disk_free(disk);
         }
-        cr_assert(gt(uint, nth, 2), "call %zu never failed", i);
+        cr_assert(lt(uint, 2, nth), "call %zu never failed", i);
     }
     stand_end(&stand);
 }
