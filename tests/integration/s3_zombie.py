@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import native  # noqa: E402
 from backed_up import FENCED, BackedUp  # noqa: E402
+from processes import DEADLINE_S  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
 from slots import read_slots  # noqa: E402
 from steady_load import SteadyLoad  # noqa: E402
@@ -90,11 +91,13 @@ class Zombie(unittest.TestCase):
         """It learns of its end when it ships, and it ships when there is something. Returns how many
         changes it acknowledged after it woke up: they are nowhere."""
         count = 0
+        end = time.monotonic() + DEADLINE_S
         try:
             with native.Connection(zombie.address) as connection:
                 while connection.ask(native.SET, native.tag(native.ID, b"late")
                                      + native.tag(native.VALUE, b"of the past")) is not None:
                     count += 1
+                    self.assertLess(time.monotonic(), end, "it goes on, and ships")
                     time.sleep(0.01)
         except OSError:
             pass
