@@ -16,6 +16,7 @@
 #include "base/ownership.h"
 #include "base/status.h"
 #include "session/session.h"
+#include "session/transaction.h"
 #include "store/segment.h"
 
 struct store; /* opaque */
@@ -122,6 +123,26 @@ void store_prefetch_session(struct store *self, uint64_t hash);
 enum status store_execute(struct store *self, const struct command *cmd, uint64_t hash,
                           int64_t now_ms, struct session_scratch *scratch, void *waiter,
                           store_reply_fn answer, void *answer_arg) MUST_CHECK;
+
+/* What came of a transaction. */
+struct store_outcome {
+    enum satchel_status status; /* OK: it is done; LOADING, STOPPING: the body did not run; BUSY,
+                                   NO_SPACE, TOO_LARGE: it ran, and nothing has changed */
+    uint64_t gate_lsn;          /* as in struct store_reply */
+};
+
+/** Reads and stages with transaction.h; the sessions are locked. Runs on the calling thread. */
+typedef void (*store_body_fn)(void *arg, struct transaction *transaction);
+
+/**
+ * Runs `body` on the sessions that the transaction names and commits what it staged: all of it or,
+ * when that fails, nothing. Returns OK, or AGAIN: a value is not in memory, nothing has happened,
+ * and if `waiter` is not NULL, events.loaded(waiter) will be called, after which it is to be tried
+ * again. Any thread that runs commands.
+ */
+enum status store_transact(struct store *self, struct transaction *transaction, void *waiter,
+                           store_body_fn body, void *body_arg,
+                           struct store_outcome *out) MUST_CHECK;
 
 /** Makes the changes so far durable: now when somebody waits for it (`awaited`), otherwise within
  *  milliseconds. To be called after each batch of store_execute(). */

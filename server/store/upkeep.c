@@ -22,7 +22,7 @@ static bool reclaim(struct store *self, struct shard *shard, struct slot *slot)
         shard_remove(shard, slot);
         return true;
     }
-    if (shard_reserve(shard) != STATUS_OK) {
+    if (shard_reserve(shard, 1, 1) != STATUS_OK) {
         return false; /* the dirty list is full: later */
     }
     slot = shard_find(shard, hash, entry_id(entry)); /* reserving moves slots */

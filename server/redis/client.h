@@ -1,0 +1,88 @@
+/* The insides of struct redis_client and its worker, for the files of this folder. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "redis/call.h"
+#include "redis/redis.h"
+
+enum { REDIS_DATABASES = 16 };
+
+/* What CLIENT REPLY says. */
+enum redis_reply_mode { REDIS_REPLY_ON, REDIS_REPLY_OFF, REDIS_REPLY_SKIP_NEXT, REDIS_REPLY_SKIP };
+
+/* A queued command of MULTI: its arguments one after the other in client->queue. */
+struct redis_queued {
+    const struct redis_command *command;
+    size_t argc;
+    size_t first_arg; /* index into the client's queued_args */
+};
+
+/* A session as WATCH saw it. */
+struct redis_watched {
+    size_t id_at; /* in client->watched_ids */
+    size_t id_len;
+    bool is_there;
+    uint64_t version;
+    int64_t expires_ms;
+};
+
+struct redis_multi {
+    bool is_open;                /* between MULTI and EXEC */
+    bool is_broken;              /* a command could not be queued: EXEC refuses */
+    struct redis_queued *queued; /* owned, as all here */
+    size_t queued_count;
+    size_t queued_cap;
+    struct buf bytes; /* arguments: length u32 and bytes each */
+    struct redis_watched *watched;
+    size_t watched_count;
+    size_t watched_cap;
+    struct buf watched_ids;
+    bool is_dirty; /* WATCHed in a way that EXEC has to fail: a database was switched by FLUSHALL …
+                    */
+};
+
+struct redis_client {
+    struct redis_worker *worker; /* borrowed */
+    void *conn;                  /* the glue's */
+    uint64_t id;
+    char peer[64];
+    int64_t opened_ms;
+    struct buf name;        /* owned: CLIENT SETNAME */
+    struct buf lib_name;    /* owned: CLIENT SETINFO */
+    struct buf lib_version; /* owned */
+    uint8_t db;
+    bool is_resp3;
+    bool is_greeted; /* AUTH was right, or none is needed */
+    bool ends;       /* QUIT, or CLIENT KILL of itself: behind this reply */
+    enum ack ack;
+    enum redis_reply_mode reply_mode;
+    struct redis_multi multi;
+    struct redis_subscriptions *subscriptions; /* owned; NULL: none. pubsub.c */
+    /* Read by CLIENT LIST of other threads. */
+    _Atomic int64_t last_ms;
+    _Atomic(const struct redis_command *) last_command;
+};
+
+struct redis_worker {
+    struct redis *redis; /* borrowed */
+    void *worker_arg;    /* the glue's */
+    struct resp_request request;
+    struct transaction sessions;
+    struct redis_scratch scratch;
+    struct buf events;
+    struct buf ids; /* of keys in databases other than 0 */
+    uint32_t *keys; /* owned: of the running call */
+    size_t key_cap;
+    struct redis_inbox *inbox; /* owned; pubsub.c: what others published for our clients */
+};
+
+struct redis {
+    struct redis_options options;
+    struct store *store; /* borrowed */
+    int64_t started_ms;
+    struct redis_pubsub *pubsub;   /* owned; pubsub.c */
+    struct redis_clients *clients; /* owned; clients.c: all of the process */
+    struct redis_config *config;   /* owned; config.c: what CONFIG SET may change */
+    struct redis_stats *stats;     /* owned; info.c: what INFO counts, relaxed */
+};
