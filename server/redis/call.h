@@ -41,6 +41,9 @@ struct redis_call {
     struct buf *events;       /* keyspace events of what is staged, see redis_notify() */
     uint64_t value_bytes_max; /* of a session's content */
     int64_t now_ms;
+    void *waiter;      /* of store_transact() */
+    uint64_t gate_lsn; /* what the reply depends on; a command that walks sets it, see store_scan() */
+    bool is_waiting;   /* a value has to be read: nothing has happened, the command runs again */
 };
 
 /* ---- Sessions ------------------------------------------------------------------------------- */
@@ -112,7 +115,11 @@ enum redis_event_class {
     REDIS_EVENT_EXPIRED = 'x',
 };
 
-/** Notes an event of the i-th key ("set", "expire", "del" …), told when the call is committed. The
- *  name is a string constant. */
+/**
+ * Notes an event of the i-th key ("set", "expire", "del" …), told when the call is committed. The
+ * name is a string constant. In call->events each is
+ *
+ *     | class u8 | name length u8 | id length u16 | name | id |
+ */
 void redis_notify(const struct redis_call *call, enum redis_event_class event_class,
                   const char *event, size_t i);

@@ -11,11 +11,10 @@ enum { REDIS_DATABASES = 16 };
 /* What CLIENT REPLY says. */
 enum redis_reply_mode { REDIS_REPLY_ON, REDIS_REPLY_OFF, REDIS_REPLY_SKIP_NEXT, REDIS_REPLY_SKIP };
 
-/* A queued command of MULTI: its arguments one after the other in client->queue. */
+/* A queued command of MULTI; its arguments are in redis_multi.bytes. */
 struct redis_queued {
     const struct redis_command *command;
     size_t argc;
-    size_t first_arg; /* index into the client's queued_args */
 };
 
 /* A session as WATCH saw it. */
@@ -33,13 +32,12 @@ struct redis_multi {
     struct redis_queued *queued; /* owned, as all here */
     size_t queued_count;
     size_t queued_cap;
+    size_t queued_args; /* of all of them */
     struct buf bytes; /* arguments: length u32 and bytes each */
     struct redis_watched *watched;
     size_t watched_count;
     size_t watched_cap;
     struct buf watched_ids;
-    bool is_dirty; /* WATCHed in a way that EXEC has to fail: a database was switched by FLUSHALL …
-                    */
 };
 
 struct redis_client {
@@ -74,6 +72,7 @@ struct redis_worker {
     struct buf ids; /* of keys in databases other than 0 */
     uint32_t *keys; /* owned: of the running call */
     size_t key_cap;
+    size_t key_count;
     struct redis_inbox *inbox; /* owned; pubsub.c: what others published for our clients */
 };
 

@@ -29,7 +29,7 @@ enum redis_flag {
     REDIS_NO_MULTI = 1 << 10, /* not allowed in a transaction */
     REDIS_NO_QUEUE = 1 << 11, /* runs at once in a transaction: EXEC, DISCARD, WATCH, QUIT, RESET */
     REDIS_KEYS_ONLY = 1 << 12, /* does not look at what sessions hold, nor change their times */
-    REDIS_WALKS = 1 << 13,     /* goes through all sessions by itself: holds none while it runs */
+    REDIS_WALKS = 1 << 13, /* runs transactions or scans by itself: holds no session meanwhile */
     REDIS_MOVABLE_KEYS = 1 << 14, /* argv[2] says how many keys follow it: EVAL */
 };
 
