@@ -55,6 +55,7 @@ struct redis_client {
     bool ends;       /* QUIT, or CLIENT KILL of itself: behind this reply */
     enum ack ack;
     enum redis_reply_mode reply_mode;
+    struct resp_progress progress; /* of the request that is arriving */
     struct redis_multi multi;
     struct redis_subscriptions *subscriptions; /* owned; NULL: none. pubsub.c */
     /* Read by CLIENT LIST of other threads. */

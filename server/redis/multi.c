@@ -1,7 +1,6 @@
 /* Transactions of a connection; see multi.h. */
 #include "redis/multi.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "redis/run.h"

@@ -1,7 +1,7 @@
 /* From a request to its reply; redis.h has the picture. */
 #include "redis/run.h"
 
-#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "redis/multi.h"
@@ -9,8 +9,6 @@
 #include "redis/pubsub.h"
 
 enum {
-    STRANGER_ARGS_MAX = 10,
-    STRANGER_BULK_BYTES_MAX = 16384,
     ARGS_MAX = 1024 * 1024,
     REQUEST_BYTES_EXTRA = 1024 * 1024, /* of a request, beside one value */
     QUOTED_BYTES_MAX = 128,            /* of what is repeated in an error */
@@ -326,16 +324,17 @@ enum redis_outcome redis_answer(struct redis_client *self, struct redis_request 
     struct redis_worker *worker = self->worker;
     uint64_t value_bytes_max = worker->redis->options.value_bytes_max;
     const struct resp_limits limits = {
-        .args_max = self->is_greeted ? ARGS_MAX : STRANGER_ARGS_MAX,
-        .bulk_bytes_max = self->is_greeted ? value_bytes_max : STRANGER_BULK_BYTES_MAX,
+        .args_max = ARGS_MAX,
+        .bulk_bytes_max = value_bytes_max,
         .request_bytes_max = value_bytes_max + REQUEST_BYTES_EXTRA,
+        .is_stranger = !self->is_greeted,
     };
     struct resp_writer out = {.to = request->out, .is_resp3 = self->is_resp3};
     size_t before = request->out->len;
     request->gate_lsn = 0;
     request->ends = false;
-    enum status status = resp_decode(&worker->request, &limits, request->bytes, &request->used,
-                                     &request->need);
+    enum status status = resp_decode(&worker->request, &limits, &self->progress, request->bytes,
+                                     &request->used, &request->need);
     if (status == STATUS_AGAIN) {
         return REDIS_INCOMPLETE;
     }
