@@ -119,7 +119,7 @@ static enum status replay_patch(struct recovery *self, struct shard *shard, uint
                                 struct slot *slot, uint64_t lsn, const struct record *record)
 {
     struct session session = entry_session(slot->entry);
-    if (session.kind != SATCHEL_FIELDS ||
+    if (session.kind == SATCHEL_BLOB ||
         fields_patch(session.content, record->ops, SATCHEL_VALUE_BYTES_MAX, &self->patched, NULL,
                      NULL) != SATCHEL_OK) {
         return STATUS_CORRUPT;
