@@ -226,8 +226,7 @@ static bool is_behind(const struct serve_worker *self)
            parked_bytes(&self->parked) > PARKED_BYTES_MAX;
 }
 
-/* Stops reading from a client that has too much unanswered, or while the storage lags behind. */
-static bool pause_if_needed(struct serve_worker *self, struct client *client)
+bool serve_pause_if_needed(struct serve_worker *self, struct client *client)
 {
     bool lagging = client->in_flight > 0 && is_behind(self);
     if (!lagging && client->in_flight < IN_FLIGHT_MAX) {
@@ -292,18 +291,14 @@ static void prefetch_expected(struct serve_worker *self)
     self->expected_count = 0;
 }
 
-static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_t *need)
+static size_t answer_native(struct serve_worker *self, struct client *client, struct view bytes,
+                            size_t *need)
 {
-    (void)arg;
-    struct serve_worker *self = worker_state(conn_worker(conn));
-    struct client *client = conn_state(conn);
+    struct conn *conn = client->conn;
     size_t used = 0;
     bool stop = false;
-    if (!self->has_run) {
-        begin_turn(self);
-    }
-    prefetch_expected(self);
-    while (!stop && used < bytes.len && !conn_is_full(conn) && !pause_if_needed(self, client)) {
+    while (!stop && used < bytes.len && !conn_is_full(conn) &&
+           !serve_pause_if_needed(self, client)) {
         unsigned count = decode_batch(self, client, bytes, &used, need, &stop);
         for (unsigned i = 0; count > 1 && i < count; i++) {
             const struct batch_item *item = &self->batch[i];
@@ -333,12 +328,45 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
     return used;
 }
 
+static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_t *need)
+{
+    (void)arg;
+    struct serve_worker *self = worker_state(conn_worker(conn));
+    struct client *client = conn_state(conn);
+    if (!self->has_run) {
+        begin_turn(self);
+    }
+    prefetch_expected(self);
+    if (!client->has_spoken) {
+        client->has_spoken = true;
+        if (bytes.ptr[0] != SATCHEL_WIRE_MAGIC && !serve_redis_begin(client)) {
+            conn_close(conn, CONN_CLOSE_LIMIT, "out of memory");
+            return bytes.len;
+        }
+    }
+    return client->redis != NULL ? serve_redis_received(self, client, bytes, need)
+                                 : answer_native(self, client, bytes, need);
+}
+
 /* ---- Waking up ------------------------------------------------------------------------------ */
 
 static void resume_client(struct client *client)
 {
-    client->paused = false;
-    conn_resume(client->conn);
+    if (!client->is_loading && !client->ends) {
+        client->paused = false;
+        conn_resume(client->conn);
+    }
+}
+
+void serve_end(struct client *client)
+{
+    client->ends = true;
+    if (client->conn != NULL && client->in_flight == 0) {
+        conn_close(client->conn, CONN_CLOSE_PEER, "it asked for it");
+    } else if (client->conn != NULL && !client->paused) {
+        client->paused = true;
+        conn_pause(client->conn);
+    }
 }
 
 /* One request of the client less is unanswered. */
@@ -347,6 +375,9 @@ static void settle(const struct serve_worker *self, struct client *client)
     client->in_flight--;
     if (client->paused && client->in_flight <= IN_FLIGHT_MAX / 2 && !self->lagging) {
         resume_client(client);
+    }
+    if (client->ends) {
+        serve_end(client);
     }
     client_free_if_unused(client);
 }
@@ -418,6 +449,13 @@ static void run_loaded(struct serve_worker *self)
     for (struct waiting_load *load = take_loaded(self), *next = NULL; load != NULL; load = next) {
         next = load->next;
         struct client *client = load->client;
+        if (load->is_kept) {
+            client->is_loading = false;
+            self->waiting--;
+            settle(self, client);
+            free(load);
+            continue;
+        }
         struct native_request request = {.header = load->header};
         const char *why = NULL;
         enum satchel_status verdict = native_decode_request(
@@ -446,8 +484,11 @@ static void resume_paused(void *arg, struct conn *conn)
 static void send_goaway(void *arg, struct conn *conn)
 {
     (void)arg;
-    if (conn_state(conn) != NULL) {
-        serve_goaway(conn_state(conn));
+    struct client *client = conn_state(conn);
+    if (client != NULL && client->redis != NULL) {
+        serve_end(client);
+    } else if (client != NULL) {
+        serve_goaway(client);
     }
 }
 
@@ -458,6 +499,7 @@ static void on_woken(void *arg, struct worker *worker)
     begin_turn(self);
     release_parked(self);
     run_loaded(self);
+    serve_redis_deliver(self);
     if (self->lagging && !is_behind(self)) {
         self->lagging = false;
         worker_each_conn(worker, resume_paused, NULL);
@@ -517,6 +559,8 @@ static void on_closed(void *arg, struct conn *conn)
     if (client == NULL) {
         return;
     }
+    redis_client_free(client->redis);
+    client->redis = NULL;
     client->paused = false;
     client->conn = NULL;
     client_free_if_unused(client);
@@ -530,6 +574,10 @@ static void *on_worker_started(void *arg, struct worker *worker)
     }
     self->serve = arg;
     self->worker = worker;
+    self->redis = redis_worker_new(self->serve->redis, self);
+    if (self->redis == NULL) {
+        abort(); /* likewise */
+    }
     (void)pthread_mutex_init(&self->loaded_lock, NULL);
     return self;
 }

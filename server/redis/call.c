@@ -51,8 +51,7 @@ void redis_syntax_error(const struct redis_call *call)
 
 void redis_wrong_type(const struct redis_call *call)
 {
-    resp_error(call->out,
-               "WRONGTYPE Operation against a key holding the wrong kind of value");
+    resp_error(call->out, "WRONGTYPE Operation against a key holding the wrong kind of value");
 }
 
 void redis_too_large(const struct redis_call *call)

@@ -41,9 +41,10 @@ struct redis_call {
     struct buf *events;       /* keyspace events of what is staged, see redis_notify() */
     uint64_t value_bytes_max; /* of a session's content */
     int64_t now_ms;
-    void *waiter;      /* of store_transact() */
-    uint64_t gate_lsn; /* what the reply depends on; a command that walks sets it, see store_scan() */
-    bool is_waiting;   /* a value has to be read: nothing has happened, the command runs again */
+    void *waiter; /* of store_transact() */
+    uint64_t
+        gate_lsn;    /* what the reply depends on; a command that walks sets it, see store_scan() */
+    bool is_waiting; /* a value has to be read: nothing has happened, the command runs again */
 };
 
 /* ---- Sessions ------------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ struct redis_multi {
     size_t queued_count;
     size_t queued_cap;
     size_t queued_args; /* of all of them */
-    struct buf bytes; /* arguments: length u32 and bytes each */
+    struct buf bytes;   /* arguments: length u32 and bytes each */
     struct redis_watched *watched;
     size_t watched_count;
     size_t watched_cap;
@@ -49,16 +49,21 @@ struct redis_client {
     struct buf name;        /* owned: CLIENT SETNAME */
     struct buf lib_name;    /* owned: CLIENT SETINFO */
     struct buf lib_version; /* owned */
-    uint8_t db;
-    bool is_resp3;
-    bool is_greeted; /* AUTH was right, or none is needed */
-    bool ends;       /* QUIT, or CLIENT KILL of itself: behind this reply */
+    bool is_greeted;        /* AUTH was right, or none is needed */
+    bool ends;              /* QUIT, or CLIENT KILL of itself: behind this reply */
     enum ack ack;
     enum redis_reply_mode reply_mode;
     struct resp_progress progress; /* of the request that is arriving */
     struct redis_multi multi;
-    struct redis_subscriptions *subscriptions; /* owned; NULL: none. pubsub.c */
-    /* Read by CLIENT LIST of other threads. */
+    /* Owned, in the order of their beginning; pubsub.c. */
+    struct redis_subscription *subscriptions;
+    size_t subscription_bytes; /* what they take */
+    /* Changed by the client's worker only, read by CLIENT LIST of other threads. The names are
+     * guarded by the lock of redis_clients. */
+    _Atomic uint8_t db;
+    _Atomic bool is_resp3;
+    _Atomic uint32_t channel_count; /* subscribed to */
+    _Atomic uint32_t pattern_count;
     _Atomic int64_t last_ms;
     _Atomic(const struct redis_command *) last_command;
 };

@@ -207,8 +207,8 @@ static void answer_unknown(const struct view *argv, size_t argc, struct resp_wri
                                 (const char *)argv[i].ptr);
         len = len < sizeof args ? len : sizeof args - 1;
     }
-    resp_error(out, "ERR unknown command '%.*s', with args beginning with: %s",
-               quoted_len(argv[0]), (const char *)argv[0].ptr, args);
+    resp_error(out, "ERR unknown command '%.*s', with args beginning with: %s", quoted_len(argv[0]),
+               (const char *)argv[0].ptr, args);
 }
 
 static void answer_unknown_subcommand(const struct redis_command *container, struct view name,
@@ -261,8 +261,7 @@ static bool is_allowed(const struct redis_client *client, const struct redis_com
         resp_error(out, "NOAUTH Authentication required.");
         return false;
     }
-    if (!client->is_resp3 && redis_is_subscribed(client) &&
-        (command->flags & REDIS_PUBSUB) == 0) {
+    if (!client->is_resp3 && redis_is_subscribed(client) && (command->flags & REDIS_PUBSUB) == 0) {
         resp_error(out,
                    "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
                    "RESET are allowed in this context",

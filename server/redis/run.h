@@ -9,8 +9,8 @@
  */
 bool redis_keys_begin(struct redis_client *client, int64_t now_ms, size_t ids_bytes) MUST_CHECK;
 
-/** Names one session, by its key in the client's database; its number goes behind the worker's keys.
- *  False: no memory, or too many. */
+/** Names one session, by its key in the client's database; its number goes behind the worker's
+ * keys. False: no memory, or too many. */
 bool redis_keys_add(struct redis_client *client, struct view key) MUST_CHECK;
 
 /** Names one session by its id, which stays where it is; otherwise like redis_keys_add(). */
@@ -29,8 +29,8 @@ struct redis_call redis_call_of(struct redis_client *client, const struct redis_
                                 int64_t now_ms);
 
 /**
- * Runs `body` on the sessions that were named and commits. What it wrote to `out` stays only if that
- * succeeds: otherwise there is an error instead, and no events. Sets call->gate_lsn, or
+ * Runs `body` on the sessions that were named and commits. What it wrote to `out` stays only if
+ * that succeeds: otherwise there is an error instead, and no events. Sets call->gate_lsn, or
  * call->is_waiting: nothing has happened, the command is to be run again.
  */
 void redis_transact(struct redis_call *call, store_body_fn body, void *body_arg);
