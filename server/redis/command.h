@@ -31,6 +31,7 @@ enum redis_flag {
     REDIS_KEYS_ONLY = 1 << 12, /* does not look at what sessions hold, nor change their times */
     REDIS_WALKS = 1 << 13, /* runs transactions or scans by itself: holds no session meanwhile */
     REDIS_MOVABLE_KEYS = 1 << 14, /* argv[2] says how many keys follow it: EVAL */
+    REDIS_CONTAINER = 1 << 15,    /* has subcommands; what follows it names one */
 };
 
 struct redis_command {
@@ -62,7 +63,14 @@ const struct redis_command *redis_find_subcommand(const struct redis_command *co
                                                   struct view name);
 
 /** True when the command has subcommands. */
-bool redis_is_container(const struct redis_command *command);
+static inline bool redis_is_container(const struct redis_command *command)
+{
+    return (command->flags & REDIS_CONTAINER) != 0;
+}
+
+/** The handler of a container that does nothing by itself: CLIENT, which has to have a second
+ *  argument. It is never run. */
+void redis_container(struct redis_call *call);
 
 /** True when that many arguments will do. */
 static inline bool redis_arity_fits(const struct redis_command *command, size_t argc)

@@ -241,7 +241,7 @@ static const struct redis_command *find_command(const struct view *argv, size_t 
             return NULL;
         }
     }
-    if (redis_is_container(command) || !redis_arity_fits(command, argc)) {
+    if (!redis_arity_fits(command, argc)) {
         resp_error(out, "ERR wrong number of arguments for '%s' command", command->name);
         return NULL;
     }

@@ -139,12 +139,12 @@ static const struct redis_command *find_command(const struct kit *self, struct v
     return NULL;
 }
 
-/* The command that a request names; one without a handler is a container, whose subcommand is. */
+/* The command that a request names; of a container it is the subcommand. */
 static const struct redis_command *command_of(const struct kit *self, const struct view *argv,
                                               size_t argc)
 {
     const struct redis_command *command = find_command(self, argv[0]);
-    if (command != NULL && command->handler == NULL && argc > 1) {
+    if (command != NULL && redis_is_container(command) && argc > 1) {
         struct buf name = {0};
         cr_assert_eq(buf_append(&name, argv[0]), STATUS_OK);
         cr_assert_eq(buf_append(&name, view_str("|")), STATUS_OK);
@@ -192,7 +192,7 @@ static size_t name_keys(struct kit *self, struct key_range range, const struct v
 struct view kit_call(struct kit *self, const struct view *argv, size_t argc)
 {
     const struct redis_command *command = command_of(self, argv, argc);
-    cr_assert(command != NULL && command->handler != NULL, "no command %.*s", (int)argv[0].len,
+    cr_assert(command != NULL, "no command %.*s", (int)argv[0].len,
               (const char *)argv[0].ptr);
     cr_assert(redis_arity_fits(command, argc), "%s with %zu arguments", command->name, argc);
 
