@@ -15,30 +15,49 @@
 #include "base/bytes.h"
 
 struct resp_limits {
-    size_t args_max;          /* of a request, 1048576 in Redis; a stranger gets 10 */
-    size_t bulk_bytes_max;    /* of an argument; a stranger gets 16384 */
+    size_t args_max;          /* of a request */
+    size_t bulk_bytes_max;    /* of an argument */
     size_t request_bytes_max; /* of a whole request: what a connection may make us keep */
+    bool is_stranger;         /* AUTH is still due: those of RESP_STRANGER_… hold as well */
 };
 
-enum { RESP_INLINE_BYTES_MAX = 64 * 1024, RESP_ERRMSG_BYTES = 128 };
+enum {
+    RESP_LINE_BYTES_MAX = 64 * 1024, /* of an inline request, and of a line with a length */
+    RESP_STRANGER_ARGS_MAX = 10,
+    RESP_STRANGER_BULK_BYTES_MAX = 16 * 1024,
+    RESP_ERRMSG_BYTES = 128,
+};
 
-/* A request. Zeroed before first use; used again and again it keeps its memory. */
+/* How much of a request has been looked at that has not arrived as a whole. One a connection,
+ * zeroed at first; resp_decode() keeps it. */
+struct resp_progress {
+    size_t bytes;     /* at the front of the request, which need not be looked at again */
+    size_t args_left; /* that follow them; 0 when it is inline */
+};
+
+/* A request. Zeroed before first use; used again and again, also for other connections, it keeps
+ * its memory, unless that was exceptionally large. */
 struct resp_request {
     struct view *argv; /* owned array of borrowed arguments */
     size_t argc;       /* 0: nothing was asked (an empty line, "*0"), which is not answered */
     size_t cap;
-    struct buf unquoted;            /* owned: arguments of an inline request that were quoted */
+    struct buf unquoted;            /* owned: arguments of an inline request */
     char errmsg[RESP_ERRMSG_BYTES]; /* after INVALID: "Protocol error: …", without "-ERR " */
 };
 
 /**
  * Reads the request at the front of `bytes`. OK: `*used` says how many bytes it took; AGAIN: there
  * is not all of it, and calling again with fewer than `*need` bytes is useless; INVALID: the
- * connection has to end after errmsg; NO_MEMORY. However often a request is looked at while it
- * arrives, the work stays in proportion to its length.
+ * connection has to end after errmsg; NO_MEMORY.
+ *
+ * After AGAIN the same bytes have to come again with more behind them and the same `progress`,
+ * which makes the work stay in proportion to the request's length, in however many pieces it
+ * arrives. After the other answers `progress` is zeroed, so that the same bytes may also be read
+ * once more.
  */
 enum status resp_decode(struct resp_request *self, const struct resp_limits *limits,
-                        struct view bytes, size_t *used, size_t *need) MUST_CHECK;
+                        struct resp_progress *progress, struct view bytes, size_t *used,
+                        size_t *need) MUST_CHECK;
 
 /** Gives the memory back; the request is zeroed. */
 void resp_request_free(struct resp_request *self);
