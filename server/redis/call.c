@@ -24,6 +24,26 @@ void redis_put_string(const struct redis_call *call, size_t i, struct view conte
     transaction_put(call->sessions, call->keys[i], &next);
 }
 
+void redis_replace_string(const struct redis_call *call, size_t i, struct view content)
+{
+    const struct session *old = redis_session(call, i);
+    struct session next = {.kind = SATCHEL_BLOB, .content = content};
+    if (old != NULL) {
+        next.expires_ms = old->expires_ms;
+        next.idle_ttl_ms = old->idle_ttl_ms;
+    }
+    transaction_put(call->sessions, call->keys[i], &next);
+}
+
+bool redis_string_fits(const struct redis_call *call, uint64_t bytes)
+{
+    if (bytes > call->value_bytes_max) {
+        redis_too_large(call);
+        return false;
+    }
+    return true;
+}
+
 const char *redis_type_name(enum satchel_kind kind)
 {
     switch (kind) {
@@ -88,9 +108,9 @@ void redis_refuse(struct resp_writer *out, enum satchel_status status)
 
 /* ---- Arguments ------------------------------------------------------------------------------ */
 
-bool redis_integer_arg(const struct redis_call *call, size_t arg, int64_t *out)
+bool redis_integer(const struct redis_call *call, struct view text, int64_t *out)
 {
-    if (resp_parse_integer(call->argv[arg], out)) {
+    if (resp_parse_integer(text, out)) {
         return true;
     }
     resp_error(call->out, "ERR value is not an integer or out of range");

@@ -64,6 +64,12 @@ bool redis_session_of_kind(const struct redis_call *call, size_t i, enum satchel
 void redis_put_string(const struct redis_call *call, size_t i, struct view content,
                       int64_t expires_ms);
 
+/** The same, but what is there goes on living as long as it did, sliding or not. */
+void redis_replace_string(const struct redis_call *call, size_t i, struct view content);
+
+/** True when a string may have so many bytes; otherwise it is answered that it is too large. */
+bool redis_string_fits(const struct redis_call *call, uint64_t bytes);
+
 /** The name of a kind as TYPE tells it. */
 const char *redis_type_name(enum satchel_kind kind);
 
@@ -84,9 +90,15 @@ void redis_too_large(const struct redis_call *call);
 /** Answers for a status of transaction_patch() that is not OK, or for a commit that failed. */
 void redis_refuse(struct resp_writer *out, enum satchel_status status);
 
-/** Reads an integer argument; otherwise "ERR value is not an integer or out of range" is answered,
- *  and false. */
-bool redis_integer_arg(const struct redis_call *call, size_t arg, int64_t *out);
+/** Reads an integer; otherwise "ERR value is not an integer or out of range" is answered, and
+ *  false. */
+bool redis_integer(const struct redis_call *call, struct view text, int64_t *out);
+
+/** The same of an argument. */
+static inline bool redis_integer_arg(const struct redis_call *call, size_t arg, int64_t *out)
+{
+    return redis_integer(call, call->argv[arg], out);
+}
 
 /** True when the argument is that word in any case; `word` is lower case. */
 static inline bool redis_arg_is(const struct redis_call *call, size_t arg, const char *word)

@@ -5,12 +5,31 @@
 #include <pthread.h>
 
 #include "base/hash.h"
+#include "redis/counters.h"
+#include "redis/expire.h"
+#include "redis/keys.h"
 #include "redis/multi.h"
+#include "redis/object.h"
+#include "redis/ranges.h"
+#include "redis/strings.h"
 
 #define ENTRY(name, handler, arity, flags, first, last, step, since, summary)                      \
     {name, handler, arity, flags, first, last, step, GROUP, since, summary},
 
 static const struct redis_command table[] = {
+#define GROUP "string"
+    REDIS_STRING_COMMANDS(ENTRY)
+    REDIS_RANGE_COMMANDS(ENTRY)
+    REDIS_COUNTER_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "generic"
+    REDIS_KEY_COMMANDS(ENTRY)
+    REDIS_EXPIRE_COMMANDS(ENTRY)
+    REDIS_OBJECT_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "server"
+    REDIS_MEMORY_COMMANDS(ENTRY)
+#undef GROUP
 #define GROUP "transactions"
     REDIS_MULTI_COMMANDS(ENTRY)
 #undef GROUP
