@@ -133,26 +133,40 @@ const struct session *transaction_find(const struct transaction *self, size_t in
     return NULL;
 }
 
-void transaction_put(struct transaction *self, size_t index, const struct session *next)
+/* The session becomes `next`, all but id and version. */
+static void stage(struct transaction_key *key, const struct session *next, bool *is_out_of_memory)
 {
-    struct transaction_key *key = &self->keys[index];
-    const struct session *before = transaction_find(self, index);
     struct session made = *next;
     made.id = key->id;
     made.version = key->has_old ? key->old.version : 0;
-    made.created_ms = before != NULL ? before->created_ms : self->now_ms;
-    made.owner = before != NULL ? before->owner : (struct view){0};
     bool is_staged = made.content.ptr == key->content.ptr && made.content.len == key->content.len;
     if (!is_staged) {
         key->content.len = 0;
         if (buf_append(&key->content, made.content) != STATUS_OK) {
-            self->is_out_of_memory = true;
+            *is_out_of_memory = true;
             return;
         }
         made.content = buf_view(&key->content);
     }
     key->next = made;
     key->kind = CHANGE_PUT;
+}
+
+void transaction_put(struct transaction *self, size_t index, const struct session *next)
+{
+    const struct session *before = transaction_find(self, index);
+    struct session made = *next;
+    made.created_ms = before != NULL ? before->created_ms : self->now_ms;
+    made.owner = before != NULL ? before->owner : (struct view){0};
+    stage(&self->keys[index], &made, &self->is_out_of_memory);
+}
+
+void transaction_copy(struct transaction *self, size_t to, size_t from)
+{
+    const struct session *model = transaction_find(self, from);
+    assert(model != NULL);
+    /* The owner is that of a stored session, which stays valid until everything is committed. */
+    stage(&self->keys[to], model, &self->is_out_of_memory);
 }
 
 /* On the session that is stored: what the journal needs to know is the delta. */

@@ -67,6 +67,10 @@ const struct session *transaction_find(const struct transaction *self, size_t in
  */
 void transaction_put(struct transaction *self, size_t index, const struct session *next);
 
+/** The session `to` becomes like `from`, which is there: content, times, owner. What `from` becomes
+ *  later in the transaction does not matter to it. Memory as with transaction_put(). */
+void transaction_copy(struct transaction *self, size_t to, size_t from);
+
 /**
  * Patches the fields of a session of this kind, or makes one of them when there is none. `returned`
  * may be NULL. Otherwise than OK (see fields_patch()) nothing has changed.
