@@ -192,8 +192,7 @@ static size_t name_keys(struct kit *self, struct key_range range, const struct v
 struct view kit_call(struct kit *self, const struct view *argv, size_t argc)
 {
     const struct redis_command *command = command_of(self, argv, argc);
-    cr_assert(command != NULL, "no command %.*s", (int)argv[0].len,
-              (const char *)argv[0].ptr);
+    cr_assert(command != NULL, "no command %.*s", (int)argv[0].len, (const char *)argv[0].ptr);
     cr_assert(redis_arity_fits(command, argc), "%s with %zu arguments", command->name, argc);
 
     transaction_begin(&self->transaction, self->now_ms);
@@ -231,9 +230,11 @@ struct view kit_run(struct kit *self, const char *line)
     cr_assert_eq(buf_printf(&bytes, "%s\r\n", line), STATUS_OK);
     struct resp_limits limits = {
         .args_max = SIZE_MAX, .bulk_bytes_max = SIZE_MAX, .request_bytes_max = SIZE_MAX};
+    struct resp_progress progress = {0};
     size_t used = 0;
     size_t need = 0;
-    enum status status = resp_decode(&self->request, &limits, buf_view(&bytes), &used, &need);
+    enum status status = resp_decode(&self->request, &limits, &progress, buf_view(&bytes), &used,
+                                     &need);
     cr_assert(status == STATUS_OK && used == bytes.len && self->request.argc > 0, "no request: %s",
               line);
     struct view reply = kit_call(self, self->request.argv, self->request.argc);
