@@ -142,7 +142,7 @@ Test(transact, every_reader_sees_all_of_a_transaction_or_nothing)
 
 /* ---- What a crash leaves -------------------------------------------------------------------- */
 
-enum { FRAMES_MAX = 20000, GROUP = 5, GROUPS = 400 };
+enum { FRAMES_MAX = 20000, GROUP = 200, GROUPS = 1000 };
 
 struct frames {
     uint64_t first_lsn[FRAMES_MAX];
@@ -160,6 +160,21 @@ static void note_frame(void *arg, const struct store_changes *changes)
     atomic_store(&self->count, at + 1);
 }
 
+/* Flushes all the time, so that frames begin and end anywhere. */
+struct flusher {
+    struct store *store;
+    _Atomic bool stops;
+};
+
+static void *flush_always(void *arg)
+{
+    struct flusher *self = arg;
+    while (!atomic_load(&self->stops)) {
+        store_flush(self->store, true);
+    }
+    return NULL;
+}
+
 static void put_all(void *arg, struct transaction *transaction)
 {
     (void)arg;
@@ -172,15 +187,22 @@ Test(transact, its_records_are_in_one_frame_whatever_is_written_beside_it)
 {
     static struct frames frames;
     struct stand stand;
-    struct writer writer = {.stand = &stand, .seed = 1};
-    pthread_t thread;
+    struct writer writers[WRITERS];
+    struct flusher flusher = {0};
+    pthread_t threads[WRITERS];
+    pthread_t flushing;
     struct transaction transaction = {0};
     uint64_t last_lsn[GROUPS];
     stand_init(&stand);
     stand.changes = note_frame;
     stand.changes_arg = &frames;
     stand_open(&stand);
-    cr_assert(eq(int, pthread_create(&thread, NULL, write_transfers, &writer), 0));
+    flusher.store = stand.store;
+    for (size_t i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.stand = &stand, .seed = i};
+        cr_assert(eq(int, pthread_create(&threads[i], NULL, write_transfers, &writers[i]), 0));
+    }
+    cr_assert(eq(int, pthread_create(&flushing, NULL, flush_always, &flusher), 0));
     for (size_t i = 0; i < GROUPS; i++) {
         char texts[GROUP][16];
         transaction_begin(&transaction, stand.now_ms);
@@ -190,10 +212,16 @@ Test(transact, its_records_are_in_one_frame_whatever_is_written_beside_it)
         struct store_outcome outcome = transact(&stand, &transaction, put_all, NULL);
         cr_assert(eq(int, outcome.status, SATCHEL_OK));
         last_lsn[i] = outcome.gate_lsn;
-        store_flush(stand.store, true);
-        stand_wait_durable(&stand, outcome.gate_lsn);
+        if (i % 8 == 0) {
+            stand_wait_durable(&stand, outcome.gate_lsn);
+        }
     }
-    (void)pthread_join(thread, NULL);
+    for (size_t i = 0; i < WRITERS; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    atomic_store(&flusher.stops, true);
+    (void)pthread_join(flushing, NULL);
+    store_flush(stand.store, true);
     stand_settle(&stand);
     stand_close(&stand);
     size_t count = atomic_load(&frames.count);
