@@ -214,6 +214,10 @@ Test(resp_decode, what_is_needed_is_the_rest_of_one_argument)
     cr_assert_eq(stand.progress.args_left, 2);
     cr_assert_str_eq(look(&stand, view_str("*3\r\n$3\r\nSET\r\n$10\r\n1234567890\r\n")), "need 31");
     cr_assert_eq(stand.progress.args_left, 1);
+    /* A first look that ends within an argument goes on at its begin. */
+    stand.progress = (struct resp_progress){0};
+    cr_assert_str_eq(look(&stand, view_str("*2\r\n$3\r\nGET\r\n$2\r\nk")), "need 21");
+    cr_assert_str_eq(look(&stand, view_str("*2\r\n$3\r\nGET\r\n$2\r\nkk\r\n")), "[GET] [kk]");
     resp_request_free(&stand.request);
 }
 
@@ -245,6 +249,16 @@ Test(resp_decode, a_request_in_many_pieces_is_not_read_from_the_start_each_time,
     cr_assert_lt(request.cap, 100);
     resp_request_free(&request);
     buf_free(&bytes);
+}
+
+Test(resp_decode, line_after_line_takes_the_same_memory)
+{
+    struct stand stand = {.limits = LIMITS};
+    for (size_t i = 0; i < 1000; i++) {
+        cr_assert_str_eq(look(&stand, view_str("ECHO \"a b\"\r\n")), "[ECHO] [a b]");
+    }
+    cr_assert_lt(stand.request.unquoted.cap, 1000);
+    resp_request_free(&stand.request);
 }
 
 Test(resp_decode, a_word_is_a_word_in_any_case_and_as_a_whole)
