@@ -72,8 +72,8 @@ static bool read_length(struct view line, int64_t *length)
 /* Takes "*3\r\n". A count below 0 is one of 0, as in Redis. */
 static enum status take_count(struct reader *self, size_t *count)
 {
-    struct view line;
-    int64_t number;
+    struct view line = {0};
+    int64_t number = 0;
     enum status status = take_line(self, "mbulk", &line);
     if (status != STATUS_OK) {
         return status;
@@ -91,8 +91,8 @@ static enum status take_count(struct reader *self, size_t *count)
 /* Takes "$5\r\n". */
 static enum status take_bulk_length(struct reader *self, size_t *len)
 {
-    struct view line;
-    int64_t number;
+    struct view line = {0};
+    int64_t number = 0;
     enum status status = take_line(self, "bulk", &line);
     if (status != STATUS_OK) {
         return status;
