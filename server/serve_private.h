@@ -139,6 +139,19 @@ void serve_refuse(struct serve_worker *self, struct client *client,
 /** Ends a connection behind what is parked for it, and reads nothing more from it. */
 void serve_end(struct client *client);
 
+/* ---- The native protocol (serve_native.c) ---- */
+
+/** Takes the first step towards the session that the request at the front of the bytes is about:
+ *  serve.c makes the second one. Requests behind it are a batch of their own. */
+void serve_native_arrived(struct serve_worker *self, struct view bytes);
+
+/** Answers what arrived; as `received` of struct net_handler. */
+size_t serve_native_received(struct serve_worker *self, struct client *client, struct view bytes,
+                             size_t *need);
+
+/** Runs a request again whose value was read. False: it waits once more. */
+bool serve_native_again(struct serve_worker *self, struct waiting_load *load) MUST_CHECK;
+
 /* ---- The Redis protocol (serve_redis.c) ---- */
 
 /** The connection speaks it. False: no memory. */
