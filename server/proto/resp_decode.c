@@ -6,7 +6,6 @@
 #include "proto/resp.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,14 +23,8 @@ struct reader {
     size_t need; /* after AGAIN */
 };
 
-__attribute__((format(printf, 2, 3))) static enum status refuse(const struct reader *self,
-                                                                const char *format, ...)
+static enum status refuse(const struct reader *self, const char *why)
 {
-    char why[RESP_ERRMSG_BYTES / 2];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(why, sizeof why, format, args);
-    va_end(args);
     (void)snprintf(self->request->errmsg, sizeof self->request->errmsg, "Protocol error: %s", why);
     return STATUS_INVALID;
 }
@@ -45,14 +38,14 @@ static enum status await(struct reader *self, size_t bytes)
 /* ---- Arrays --------------------------------------------------------------------------------- */
 
 /* Takes a line that holds the length of something; `line` has no "\r\n". */
-static enum status take_line(struct reader *self, const char *what, struct view *line)
+static enum status take_line(struct reader *self, const char *too_long, struct view *line)
 {
     const uint8_t *from = self->bytes.ptr + self->at;
     size_t left = self->bytes.len - self->at;
     size_t searched = left < RESP_LINE_BYTES_MAX ? left : RESP_LINE_BYTES_MAX;
     const uint8_t *end = searched == 0 ? NULL : memchr(from, '\r', searched);
     if (end == NULL) {
-        return searched == RESP_LINE_BYTES_MAX ? refuse(self, "too big %s count string", what)
+        return searched == RESP_LINE_BYTES_MAX ? refuse(self, too_long)
                                                : await(self, self->bytes.len + 1);
     }
     *line = view_of(from, (size_t)(end - from));
@@ -72,9 +65,9 @@ static bool read_length(struct view line, int64_t *length)
 /* Takes "*3\r\n". A count below 0 is one of 0, as in Redis. */
 static enum status take_count(struct reader *self, size_t *count)
 {
-    struct view line = {0};
-    int64_t number = 0;
-    enum status status = take_line(self, "mbulk", &line);
+    struct view line;
+    int64_t number;
+    enum status status = take_line(self, "too big mbulk count string", &line);
     if (status != STATUS_OK) {
         return status;
     }
@@ -91,14 +84,16 @@ static enum status take_count(struct reader *self, size_t *count)
 /* Takes "$5\r\n". */
 static enum status take_bulk_length(struct reader *self, size_t *len)
 {
-    struct view line = {0};
-    int64_t number = 0;
-    enum status status = take_line(self, "bulk", &line);
+    struct view line;
+    int64_t number;
+    enum status status = take_line(self, "too big bulk count string", &line);
     if (status != STATUS_OK) {
         return status;
     }
     if (line.ptr[0] != '$') { /* of an empty line this is the line's end */
-        return refuse(self, "expected '$', got '%c'", line.ptr[0]);
+        char why[] = "expected '$', got '?'";
+        why[sizeof why - sizeof "?'"] = (char)line.ptr[0];
+        return refuse(self, why);
     }
     if (!read_length(line, &number) || number < 0 ||
         (size_t)number > self->limits->bulk_bytes_max) {
