@@ -76,16 +76,21 @@ void resp_error(struct resp_writer *self, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(NULL, 0, format, args);
+    int measured = vsnprintf(NULL, 0, format, args);
     va_end(args);
+    if (measured < 0) {
+        self->has_failed = true;
+        return;
+    }
+    size_t len = (size_t)measured;
     /* vsnprintf() ends the text with a zero, where the line end will be. */
-    uint8_t *to = room(self, 1 + (size_t)(len < 0 ? 0 : len) + LINE_END_BYTES);
+    uint8_t *to = room(self, 1 + len + LINE_END_BYTES);
     if (to == NULL) {
         return;
     }
     *to++ = '-';
     va_start(args, format);
-    (void)vsnprintf((char *)to, (size_t)len + 1, format, args);
+    (void)vsnprintf((char *)to, len + 1, format, args);
     va_end(args);
     for (uint8_t *end = to + len; to < end; to++) {
         *to = *to == '\r' || *to == '\n' ? ' ' : *to;
