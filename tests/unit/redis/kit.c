@@ -60,6 +60,17 @@ void kit_store(struct kit *self, const struct session *session)
     self->sessions[self->session_count++] = copy;
 }
 
+void kit_store_field(struct kit *self, const char *id, enum satchel_kind kind, const char *name,
+                     const char *value)
+{
+    struct buf content = {0};
+    cr_assert_eq(fields_append(&content, view_str(name), view_str(value)), STATUS_OK);
+    const struct session session = {
+        .id = view_str(id), .kind = kind, .content = buf_view(&content)};
+    kit_store(self, &session);
+    buf_free(&content);
+}
+
 const struct session *kit_find(const struct kit *self, const char *id)
 {
     const struct kit_session *stored = find(self, view_str(id));
@@ -242,47 +253,51 @@ struct view kit_run(struct kit *self, const char *line)
     return reply;
 }
 
-/* A reply as a C string would spell it. */
-static struct view quoted(struct buf *to, struct view bytes)
+/* A reply as a test spells it, and as its message does when line breaks are spelled as well. */
+static struct view spelled(struct buf *to, struct view bytes, bool with_breaks)
 {
     to->len = 0;
     for (size_t i = 0; i < bytes.len; i++) {
-        uint8_t byte = bytes.ptr[i];
-        enum status status = STATUS_OK;
-        if (byte == '\r') {
-            status = buf_append(to, view_str("\\r"));
-        } else if (byte == '\n') {
-            status = buf_append(to, view_str("\\n"));
-        } else if (byte < ' ' || byte > '~') {
-            status = buf_printf(to, "\\x%02x", byte);
-        } else {
-            status = buf_append(to, view_of(&byte, 1));
-        }
-        cr_assert_eq(status, STATUS_OK);
+        const char *spelling = bytes.ptr[i] == '\0'                  ? "\\0"
+                               : with_breaks && bytes.ptr[i] == '\r' ? "\\r"
+                               : with_breaks && bytes.ptr[i] == '\n' ? "\\n"
+                                                                     : NULL;
+        struct view part = spelling != NULL ? view_str(spelling) : view_of(bytes.ptr + i, 1);
+        cr_assert_eq(buf_append(to, part), STATUS_OK);
     }
     return buf_view(to);
 }
 
 void kit_expect(struct kit *self, const char *line, const char *reply)
 {
-    struct view got = kit_run(self, line);
-    if (!view_equal(got, view_str(reply))) {
-        struct buf text = {0};
+    struct buf got = {0};
+    if (!view_equal(spelled(&got, kit_run(self, line), false), view_str(reply))) {
         struct buf wanted = {0};
-        (void)quoted(&text, got);
-        (void)quoted(&wanted, view_str(reply));
-        cr_expect(false, "%s: \"%.*s\", not \"%.*s\"", line, (int)text.len, (const char *)text.ptr,
+        (void)spelled(&got, buf_view(&self->reply), true);
+        (void)spelled(&wanted, view_str(reply), true);
+        cr_expect(false, "%s: \"%.*s\", not \"%.*s\"", line, (int)got.len, (const char *)got.ptr,
                   (int)wanted.len, (const char *)wanted.ptr);
-        buf_free(&text);
         buf_free(&wanted);
     }
+    buf_free(&got);
 }
 
-void kit_expect_all(struct kit *self, const struct kit_case *cases, size_t count)
+void kit_expect_events(const struct kit *self, const char *events)
 {
-    for (size_t i = 0; i < count; i++) {
-        kit_expect(self, cases[i].line, cases[i].reply);
+    struct buf text = {0};
+    for (size_t at = 0; at < self->events.len;) {
+        const uint8_t *event = self->events.ptr + at;
+        size_t name_len = event[1];
+        size_t id_len = load_u16(event + 2);
+        cr_assert_eq(buf_printf(&text, "%s%c%.*s %.*s", at == 0 ? "" : ", ", event[0],
+                                (int)name_len, (const char *)event + 4, (int)id_len,
+                                (const char *)event + 4 + name_len),
+                     STATUS_OK);
+        at += 4 + name_len + id_len;
     }
+    cr_expect(view_equal(buf_view(&text), view_str(events)), "events \"%.*s\", not \"%s\"",
+              (int)text.len, (const char *)text.ptr, events);
+    buf_free(&text);
 }
 
 void kit_open(struct kit *self, const struct redis_command *commands, size_t count)
@@ -307,4 +322,16 @@ void kit_close(struct kit *self)
     buf_free(&self->reply);
     buf_free(&self->events);
     *self = (struct kit){0};
+}
+
+void kit_expect_cases(const struct kit_cases *cases)
+{
+    struct kit kit;
+    kit_open(&kit, cases->commands, cases->command_count);
+    kit.is_resp3 = cases->is_resp3;
+    kit_store_field(&kit, "h", SATCHEL_FIELDS, "f", "v");
+    for (size_t i = 0; i < cases->count; i++) {
+        kit_expect(&kit, cases->cases[i].line, cases->cases[i].reply);
+    }
+    kit_close(&kit);
 }

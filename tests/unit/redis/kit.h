@@ -30,7 +30,7 @@ struct kit {
 
     /* After a command. */
     struct buf reply;  /* owned: its bytes */
-    struct buf events; /* owned: what redis_notify() noted, in its own encoding */
+    struct buf events; /* owned: what redis_notify() noted */
 
     /* The insides. */
     const struct redis_command *commands; /* borrowed */
@@ -62,7 +62,7 @@ struct view kit_run(struct kit *self, const char *line);
 /** The same with arguments of any size. */
 struct view kit_call(struct kit *self, const struct view *argv, size_t argc);
 
-/** Runs a line and asserts the bytes of its reply. */
+/** Runs a line and asserts the bytes of its reply, where "\\0" stands for a zero. */
 void kit_expect(struct kit *self, const char *line, const char *reply);
 
 struct kit_case {
@@ -70,8 +70,30 @@ struct kit_case {
     const char *reply;
 };
 
-/** Asserts one case after the other, on the same sessions. */
-void kit_expect_all(struct kit *self, const struct kit_case *cases, size_t count);
+struct kit_cases {
+    const struct redis_command *commands;
+    size_t command_count;
+    const struct kit_case *cases;
+    size_t count;
+    bool is_resp3;
+};
+
+/** Asserts one case after the other, where at first there is only "h": a hash in which "f" is "v".
+ */
+void kit_expect_cases(const struct kit_cases *cases);
+
+/* The same with two arrays. */
+#define KIT_EXPECT(version, commands_array, cases_array)                                           \
+    kit_expect_cases(                                                                              \
+        &(struct kit_cases){.commands = (commands_array),                                          \
+                            .command_count = sizeof(commands_array) / sizeof(commands_array)[0],   \
+                            .cases = (cases_array),                                                \
+                            .count = sizeof(cases_array) / sizeof(cases_array)[0],                 \
+                            .is_resp3 = (version) == 3})
+
+/** Asserts the keyspace events of the last command, each as its class, its name and its key:
+ *  "$set k, gexpire k". */
+void kit_expect_events(const struct kit *self, const char *events);
 
 /** What is stored under that id, even if it has expired; NULL: nothing. Valid until the next
  *  command. */
@@ -79,3 +101,7 @@ const struct session *kit_find(const struct kit *self, const char *id);
 
 /** Stores a session as a native client would have; everything is copied. */
 void kit_store(struct kit *self, const struct session *session);
+
+/** Stores fields or names, of which there is one. */
+void kit_store_field(struct kit *self, const char *id, enum satchel_kind kind, const char *name,
+                     const char *value);
