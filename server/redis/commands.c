@@ -16,6 +16,7 @@
 #define ENTRY(name, handler, arity, flags, first, last, step, since, summary)                      \
     {name, handler, arity, flags, first, last, step, GROUP, since, summary},
 
+/* clang-format off */
 static const struct redis_command table[] = {
 #define GROUP "string"
     REDIS_STRING_COMMANDS(ENTRY)
@@ -34,6 +35,7 @@ static const struct redis_command table[] = {
     REDIS_MULTI_COMMANDS(ENTRY)
 #undef GROUP
 };
+/* clang-format on */
 
 const struct redis_command *const redis_commands = table;
 const size_t redis_command_count = sizeof table / sizeof table[0];
