@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "redis/counters.h"
 #include "redis/expire.h"
+#include "redis/extra.h"
 #include "redis/keys.h"
 #include "redis/multi.h"
 #include "redis/object.h"
@@ -33,6 +34,9 @@ static const struct redis_command table[] = {
 #undef GROUP
 #define GROUP "transactions"
     REDIS_MULTI_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "connection"
+    REDIS_EXTRA_COMMANDS(ENTRY)
 #undef GROUP
 };
 /* clang-format on */
