@@ -285,6 +285,18 @@ Test(strings, a_sliding_session_slides_on_only_if_its_time_is_kept)
     }
 }
 
+Test(strings, nothing_is_stored_that_is_over_already)
+{
+    struct kit kit;
+    kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
+    kit_expect(&kit, "SET new v EXAT 1", "+OK\r\n");
+    cr_expect_null(kit_find(&kit, "new"));
+    store_native(&kit);
+    kit_expect(&kit, "SET s v PXAT 1749999999999 GET", "$3\r\nold\r\n");
+    cr_expect_null(kit_find(&kit, "s"));
+    kit_close(&kit);
+}
+
 Test(strings, a_value_that_is_too_large_changes_nothing)
 {
     static const char *const lines[] = {"SET s abcdef",      "SETEX s 10 abcdef",
