@@ -201,3 +201,43 @@ Test(transaction, a_name_that_comes_again_is_the_same_session)
     }
     transaction_free(&transaction);
 }
+
+Test(transaction, a_copy_is_like_its_model_at_that_moment)
+{
+    struct transaction transaction = {0};
+    transaction_begin(&transaction, NOW);
+    size_t model = 0;
+    size_t copy = 0;
+    cr_assert(eq(int, transaction_name(&transaction, view_str("model"), 1, &model), STATUS_OK));
+    cr_assert(eq(int, transaction_name(&transaction, view_str("copy"), 2, &copy), STATUS_OK));
+    transaction.keys[model].has_old = true;
+    transaction.keys[model].old = (struct session){.id = view_str("model"),
+                                                   .version = 7,
+                                                   .created_ms = NOW - 10,
+                                                   .expires_ms = LATER,
+                                                   .idle_ttl_ms = 5000,
+                                                   .owner = view_str("ann"),
+                                                   .kind = SATCHEL_BLOB,
+                                                   .content = view_str("cart")};
+    transaction.keys[copy].has_old = true;
+    transaction.keys[copy].old = (struct session){
+        .id = view_str("copy"), .version = 9, .owner = view_str("bob"), .kind = SATCHEL_FIELDS};
+    transaction_copy(&transaction, copy, model);
+    put(&transaction, "changed", 0); /* the model is the first one */
+    transaction_copy(&transaction, copy, copy);
+
+    struct change change = transaction_change(&transaction, copy);
+    cr_assert(eq(int, change.kind, CHANGE_PUT));
+    cr_assert(view_equal(change.next.id, view_str("copy")));
+    cr_assert(eq(u64, change.next.version, 9));
+    cr_assert(view_equal(change.next.content, view_str("cart")));
+    cr_assert(view_equal(change.next.owner, view_str("ann")));
+    cr_assert(eq(i64, change.next.created_ms, NOW - 10));
+    cr_assert(eq(i64, change.next.expires_ms, LATER));
+    cr_assert(eq(u64, change.next.idle_ttl_ms, 5000));
+    cr_assert(eq(int, (int)change.next.kind, SATCHEL_BLOB));
+
+    transaction_copy(&transaction, copy, model);
+    cr_assert(view_equal(transaction_find(&transaction, copy)->content, view_str("changed")));
+    transaction_free(&transaction);
+}
