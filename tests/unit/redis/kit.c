@@ -98,8 +98,8 @@ static void read_keys(struct kit *self)
 static void check_delta(const struct transaction_key *key, const struct change *change)
 {
     struct buf replayed = {0};
-    enum satchel_status status = fields_patch(key->old.content, change->delta, 0, &replayed, NULL,
-                                              NULL);
+    enum satchel_status status = fields_patch(key->old.content, change->delta,
+                                              SATCHEL_VALUE_BYTES_MAX, &replayed, NULL, NULL);
     cr_assert_eq(status, SATCHEL_OK);
     cr_assert(view_equal(buf_view(&replayed), change->next.content));
     buf_free(&replayed);
