@@ -40,8 +40,18 @@ struct redis_multi {
     struct buf watched_ids;
 };
 
+/* FLUSHDB and FLUSHALL, which are done in pieces: how far it has come. */
+struct redis_flush {
+    bool is_under_way;
+    uint64_t cursor; /* of store_scan() */
+    uint64_t gate_lsn;
+};
+
 struct redis_client {
     struct redis_worker *worker; /* borrowed */
+    /* All connections; guarded by the lock of redis_clients. */
+    struct redis_client *next;
+    struct redis_client *previous;
     void *conn;                  /* the glue's */
     uint64_t id;
     char peer[64];
@@ -55,8 +65,9 @@ struct redis_client {
     enum redis_reply_mode reply_mode;
     struct resp_progress progress; /* of the request that is arriving */
     struct redis_multi multi;
-    /* Owned, in the order of their beginning; pubsub.c. */
-    struct redis_subscription *subscriptions;
+    struct redis_flush flush;
+    struct redis_subscription *subscriptions; /* owned: the first; pubsub.c */
+    struct redis_subscription *last_subscription;
     size_t subscription_bytes; /* what they take */
     /* Changed by the client's worker only, read by CLIENT LIST of other threads. The names are
      * guarded by the lock of redis_clients. */
@@ -89,5 +100,6 @@ struct redis {
     struct redis_pubsub *pubsub;   /* owned; pubsub.c */
     struct redis_clients *clients; /* owned; clients.c: all of the process */
     struct redis_config *config;   /* owned; config.c: what CONFIG SET may change */
-    struct redis_stats *stats;     /* owned; info.c: what INFO counts, relaxed */
+    struct redis_stats *stats;     /* owned; info.c: since when and from where INFO counts */
+    _Atomic int databases;         /* enum redis_databases; databases.c */
 };
