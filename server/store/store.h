@@ -213,6 +213,9 @@ typedef void (*store_scan_fn)(void *arg, const struct store_scan_entry *entry);
 uint64_t store_scan(struct store *self, uint64_t cursor, uint64_t count, struct view prefix,
                     int64_t now_ms, store_scan_fn visit, void *visit_arg, uint64_t *gate_lsn);
 
+/** A cursor for store_scan() that lies anywhere, as the random number says. */
+uint64_t store_cursor_anywhere(uint64_t random);
+
 /** Sessions in the store, expired ones that were not reclaimed yet included. */
 uint64_t store_session_count(struct store *self);
 

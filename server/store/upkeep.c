@@ -204,3 +204,8 @@ uint64_t store_scan(struct store *self, uint64_t cursor, uint64_t count, struct 
     *gate_lsn = scan.gate_lsn;
     return index < TABLE_SHARDS ? index << 32 | hash : 0;
 }
+
+uint64_t store_cursor_anywhere(uint64_t random)
+{
+    return random % ((uint64_t)TABLE_SHARDS << 32);
+}
