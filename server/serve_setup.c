@@ -114,7 +114,8 @@ enum status serve_new(const struct serve_options *options, const char *listen,
                                             .token = buf_view(&self->token),
                                             .clock = clock,
                                             .registry = registry,
-                                            .wake = serve_redis_wake};
+                                            .wake = serve_redis_wake,
+                                            .loaded = serve_on_loaded};
         status = redis_open(&redis, &self->redis);
     }
     if (status != STATUS_OK) {

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "redis/client.h"
+
 /* ---- Sessions ------------------------------------------------------------------------------- */
 
 bool redis_session_of_kind(const struct redis_call *call, size_t i, enum satchel_kind kind,
@@ -77,6 +79,13 @@ void redis_wrong_type(const struct redis_call *call)
 void redis_too_large(const struct redis_call *call)
 {
     resp_error(call->out, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+}
+
+void redis_wait_for(struct redis_call *call, uint64_t gate_lsn)
+{
+    if (call->client->ack != ACK_FAST && gate_lsn > call->gate_lsn) {
+        call->gate_lsn = gate_lsn;
+    }
 }
 
 void redis_refuse(struct resp_writer *out, enum satchel_status status)

@@ -87,6 +87,10 @@ void redis_wrong_type(const struct redis_call *call);
 /** Answers "ERR string exceeds maximum allowed size (proto-max-bulk-len)". */
 void redis_too_large(const struct redis_call *call);
 
+/** The reply tells of changes up to `gate_lsn`: it waits for them, unless the client takes fast
+ *  answers. For commands that walk, see store_scan(). */
+void redis_wait_for(struct redis_call *call, uint64_t gate_lsn);
+
 /** Answers for a status of transaction_patch() that is not OK, or for a commit that failed. */
 void redis_refuse(struct resp_writer *out, enum satchel_status status);
 

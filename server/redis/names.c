@@ -21,7 +21,8 @@ size_t redis_id_prefix(uint8_t out[static REDIS_ID_PREFIX_BYTES], unsigned db)
 struct view redis_key_of(struct view id, unsigned *db)
 {
     *db = 0;
-    if (id.len < REDIS_ID_PREFIX_BYTES || memcmp(id.ptr, mark, sizeof mark) != 0) {
+    if (id.len <= REDIS_ID_PREFIX_BYTES || memcmp(id.ptr, mark, sizeof mark) != 0 ||
+        id.ptr[sizeof mark] == 0 || id.ptr[sizeof mark] >= REDIS_DATABASES) {
         return id;
     }
     *db = id.ptr[sizeof mark];

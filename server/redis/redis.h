@@ -31,6 +31,9 @@ struct redis_options {
     const struct metric_registry *registry; /* what INFO tells */
     /* Makes a worker call redis_deliver() soon. Any thread. */
     void (*wake)(void *worker_arg);
+    /* Makes a request that is REDIS_WAITING run again, as the store's event of this name does. Any
+     * thread. */
+    void (*loaded)(void *waiter);
 };
 
 /** OK or NO_MEMORY. */
