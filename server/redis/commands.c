@@ -5,13 +5,21 @@
 #include <pthread.h>
 
 #include "base/hash.h"
+#include "redis/clients.h"
+#include "redis/config.h"
+#include "redis/connection.h"
 #include "redis/counters.h"
+#include "redis/databases.h"
 #include "redis/expire.h"
 #include "redis/extra.h"
+#include "redis/info.h"
+#include "redis/introspection.h"
 #include "redis/keys.h"
 #include "redis/multi.h"
 #include "redis/object.h"
+#include "redis/pubsub.h"
 #include "redis/ranges.h"
+#include "redis/scan.h"
 #include "redis/strings.h"
 
 #define ENTRY(name, handler, arity, flags, first, last, step, since, summary)                      \
@@ -28,15 +36,28 @@ static const struct redis_command table[] = {
     REDIS_KEY_COMMANDS(ENTRY)
     REDIS_EXPIRE_COMMANDS(ENTRY)
     REDIS_OBJECT_COMMANDS(ENTRY)
+    REDIS_SCAN_COMMANDS(ENTRY)
 #undef GROUP
 #define GROUP "server"
     REDIS_MEMORY_COMMANDS(ENTRY)
+    REDIS_INFO_COMMANDS(ENTRY)
+    REDIS_INTROSPECTION_COMMANDS(ENTRY)
+    REDIS_CONFIG_COMMANDS(ENTRY)
+    REDIS_DATABASE_COMMANDS(ENTRY)
 #undef GROUP
 #define GROUP "transactions"
     REDIS_MULTI_COMMANDS(ENTRY)
 #undef GROUP
 #define GROUP "connection"
+    REDIS_CONNECTION_COMMANDS(ENTRY)
+    REDIS_CLIENT_COMMANDS(ENTRY)
     REDIS_EXTRA_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "pubsub"
+    REDIS_PUBSUB_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "cluster"
+    REDIS_CLUSTER_COMMANDS(ENTRY)
 #undef GROUP
 };
 /* clang-format on */

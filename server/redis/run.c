@@ -73,34 +73,27 @@ bool redis_keys_add(struct redis_client *client, struct view key)
     return redis_ids_add(client->worker, id_of(client, key));
 }
 
-/* Where the keys of a command stand in argv. */
-struct places {
-    size_t first; /* 0: there are none */
-    size_t end;
-    size_t step;
-};
-
-static struct places find_places(const struct redis_command *command, const struct view *argv,
-                                 size_t argc)
+struct redis_places redis_find_places(const struct redis_command *command, const struct view *argv,
+                                      size_t argc)
 {
     if ((command->flags & REDIS_MOVABLE_KEYS) != 0) {
         int64_t count = 0; /* a number that makes no sense is for the handler to refuse */
         bool is_fine = argc > 2 && resp_parse_integer(argv[2], &count) && count > 0 &&
                        (uint64_t)count <= argc - 3;
-        return (struct places){is_fine ? 3 : 0, is_fine ? 3 + (size_t)count : 0, 1};
+        return (struct redis_places){is_fine ? 3 : 0, is_fine ? 3 + (size_t)count : 0, 1};
     }
     if (command->first_key == 0) {
-        return (struct places){0, 0, 1};
+        return (struct redis_places){0, 0, 1};
     }
     size_t last = command->last_key < 0 ? argc - (size_t)-command->last_key
                                         : (size_t)command->last_key;
-    return (struct places){(size_t)command->first_key, last + 1, (size_t)command->key_step};
+    return (struct redis_places){(size_t)command->first_key, last + 1, (size_t)command->key_step};
 }
 
 bool redis_keys_add_all(struct redis_client *client, const struct redis_command *command,
                         const struct view *argv, size_t argc, struct resp_writer *out)
 {
-    struct places places = find_places(command, argv, argc);
+    struct redis_places places = redis_find_places(command, argv, argc);
     bool is_write = (command->flags & REDIS_WRITE) != 0;
     for (size_t i = places.first; i < places.end; i += places.step) {
         if (is_write && !redis_key_is_possible(argv[i], client->db)) {

@@ -16,6 +16,17 @@ bool redis_keys_add(struct redis_client *client, struct view key) MUST_CHECK;
 /** Names one session by its id, which stays where it is; otherwise like redis_keys_add(). */
 bool redis_ids_add(struct redis_worker *worker, struct view id) MUST_CHECK;
 
+/* Where the keys of a command stand in argv. */
+struct redis_places {
+    size_t first; /* 0: there are none */
+    size_t end;
+    size_t step;
+};
+
+/** The number of arguments fits the command. */
+struct redis_places redis_find_places(const struct redis_command *command, const struct view *argv,
+                                      size_t argc);
+
 /** Names the keys of a command. False: an error was answered. */
 bool redis_keys_add_all(struct redis_client *client, const struct redis_command *command,
                         const struct view *argv, size_t argc, struct resp_writer *out) MUST_CHECK;
