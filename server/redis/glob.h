@@ -5,5 +5,6 @@
 
 enum redis_glob_case { REDIS_GLOB_EXACT, REDIS_GLOB_ANY_CASE };
 
-/** True when the whole text matches. The work is at most the product of both lengths. Any thread. */
+/** True when the whole text matches. The work is at most the product of both lengths. Any thread.
+ */
 bool redis_glob_matches(struct view pattern, struct view text, enum redis_glob_case glob_case);
