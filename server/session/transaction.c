@@ -94,7 +94,7 @@ enum status transaction_name(struct transaction *self, struct view id, uint64_t 
     if (self->count == TRANSACTION_KEYS_MAX) {
         return STATUS_TOO_LARGE;
     }
-    if (self->count * 2 >= self->slot_count) {
+    if (slot == NULL || self->count * 2 >= self->slot_count) {
         enum status status = grow(self);
         if (status != STATUS_OK) {
             return status;
