@@ -12,6 +12,7 @@
 #include "redis/databases.h"
 #include "redis/expire.h"
 #include "redis/extra.h"
+#include "redis/hashes.h"
 #include "redis/info.h"
 #include "redis/introspection.h"
 #include "redis/keys.h"
@@ -20,6 +21,7 @@
 #include "redis/pubsub.h"
 #include "redis/ranges.h"
 #include "redis/scan.h"
+#include "redis/sets.h"
 #include "redis/strings.h"
 
 #define ENTRY(name, handler, arity, flags, first, last, step, since, summary)                      \
@@ -37,6 +39,12 @@ static const struct redis_command table[] = {
     REDIS_EXPIRE_COMMANDS(ENTRY)
     REDIS_OBJECT_COMMANDS(ENTRY)
     REDIS_SCAN_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "hash"
+    REDIS_HASH_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "set"
+    REDIS_SET_COMMANDS(ENTRY)
 #undef GROUP
 #define GROUP "server"
     REDIS_MEMORY_COMMANDS(ENTRY)
