@@ -122,6 +122,19 @@ Test(ranges, a_string_grows_to_the_limit_and_keeps_its_time)
     kit_close(&kit);
 }
 
+Test(ranges, without_memory_nothing_changes)
+{
+    struct kit kit;
+    kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
+    kit.value_bytes_max = UINT64_MAX;
+    kit_expect(&kit, "SET k v", "+OK\r\n");
+    struct view reply = kit_run(&kit, "SETRANGE k 9223372036854775807 x");
+    cr_expect(reply.len > 9 && memcmp(reply.ptr, "-TRYAGAIN", 9) == 0);
+    kit_expect_events(&kit, "");
+    kit_expect(&kit, "GET k", "$1\r\nv\r\n");
+    kit_close(&kit);
+}
+
 Test(ranges, events_are_those_of_redis)
 {
     static const struct {
