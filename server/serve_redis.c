@@ -95,6 +95,11 @@ void serve_redis_deliver(struct serve_worker *self)
     redis_deliver(self->redis, send_published);
 }
 
+void serve_on_expired(struct serve *self, struct view id)
+{
+    redis_tell_expired(self->redis, id);
+}
+
 void serve_redis_wake(void *worker_arg)
 {
     const struct serve_worker *self = worker_arg;

@@ -133,6 +133,16 @@ struct redis_call redis_call_of(struct redis_client *client, const struct redis_
     };
 }
 
+/* An expired session that is replaced or deleted is gone by that: nobody else will tell of it. */
+static void tell_expired(struct redis *redis, const struct transaction *sessions)
+{
+    for (size_t i = 0; redis_wants_expired(redis) && i < sessions->count; i++) {
+        if (sessions->keys[i].is_stale && sessions->keys[i].kind != CHANGE_NONE) {
+            redis_tell_expired(redis, sessions->keys[i].id);
+        }
+    }
+}
+
 void redis_transact(struct redis_call *call, store_body_fn body, void *body_arg)
 {
     struct redis_client *client = call->client;
@@ -148,8 +158,12 @@ void redis_transact(struct redis_call *call, store_body_fn body, void *body_arg)
     if (outcome.status != SATCHEL_OK) {
         call->out->to->len = before;
         redis_refuse(call->out, outcome.status);
-    } else if (call->events->len != 0) {
-        redis_publish_events(client->worker->redis, buf_view(call->events), outcome.gate_lsn);
+        return;
+    }
+    struct redis *redis = client->worker->redis;
+    tell_expired(redis, call->sessions);
+    if (call->events->len != 0) {
+        redis_publish_events(redis, buf_view(call->events), outcome.gate_lsn);
     }
 }
 
