@@ -121,7 +121,7 @@ void serve_end(struct client *client)
 {
     client->ends = true;
     if (client->conn != NULL && client->in_flight == 0) {
-        conn_close(client->conn, CONN_CLOSE_PEER, "it asked for it");
+        conn_close(client->conn, CONN_CLOSE_ASKED, NULL);
     } else if (client->conn != NULL && !client->paused) {
         client->paused = true;
         conn_pause(client->conn);
