@@ -7,6 +7,11 @@
 
 #include "serve_private.h"
 
+enum {
+    PUBLISHED_BYTES_MAX = 32 * 1024 * 1024, /* of a subscriber's unread messages */
+    PUBLISHED_PARKED_BYTES_MAX = 2 * PARKED_BYTES_MAX,
+};
+
 bool serve_redis_begin(struct client *client)
 {
     const struct serve_worker *self = worker_state(conn_worker(client->conn));
@@ -73,6 +78,14 @@ size_t serve_redis_received(struct serve_worker *self, struct client *client, st
     return client->ends ? bytes.len : used;
 }
 
+/* A subscriber that does not read, or more messages that wait for the storage than can be kept.
+ * Messages that are left out would not be noticed, an end is. */
+static bool is_too_slow(const struct serve_worker *self, const struct client *client)
+{
+    return conn_out(client->conn)->len > PUBLISHED_BYTES_MAX ||
+           parked_bytes(&self->parked) > PUBLISHED_PARKED_BYTES_MAX;
+}
+
 static void send_published(void *conn, struct view bytes, uint64_t gate_lsn, bool ends)
 {
     struct client *client = conn;
@@ -80,6 +93,10 @@ static void send_published(void *conn, struct view bytes, uint64_t gate_lsn, boo
     self->reply.len = 0;
     if (buf_append(&self->reply, bytes) != STATUS_OK) {
         conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+        return;
+    }
+    if (bytes.len != 0 && is_too_slow(self, client)) {
+        conn_close(client->conn, CONN_CLOSE_LIMIT, "it does not read what it has subscribed to");
         return;
     }
     if (bytes.len != 0) {
