@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "redis/connection.h"
 #include "redis/run.h"
 
 enum {
@@ -129,6 +130,34 @@ static bool unpack(struct exec *self, const struct redis_multi *multi)
     return true;
 }
 
+/* The database that a step leads to: the keys of those behind a SELECT are of that one. */
+static uint8_t db_after(const struct step *step, uint8_t db)
+{
+    int64_t chosen = 0;
+    bool selects = step->command->handler == redis_select &&
+                   resp_parse_integer(step->argv[1], &chosen) && chosen >= 0 &&
+                   chosen < REDIS_DATABASES;
+    return selects ? (uint8_t)chosen : db;
+}
+
+/* Names the keys of all steps. False: an error was answered. */
+static bool name_steps(const struct exec *self)
+{
+    struct redis_client *client = self->call->client;
+    uint8_t db = client->db;
+    bool is_fine = true;
+    for (size_t i = 0; is_fine && i < client->multi.queued_count; i++) {
+        struct step *step = &self->steps[i];
+        step->first_key = client->worker->key_count;
+        is_fine = redis_keys_add_all(client, step->command, step->argv, step->argc,
+                                     self->call->out);
+        step->key_count = client->worker->key_count - step->first_key;
+        client->db = db_after(step, client->db);
+    }
+    client->db = db; /* until SELECT runs */
+    return is_fine;
+}
+
 /* Names the watched sessions, by their ids, and then the keys of all steps. False: an error was
  * answered. */
 static bool name_all(struct exec *self)
@@ -150,15 +179,7 @@ static bool name_all(struct exec *self)
             return false;
         }
     }
-    for (size_t i = 0; i < multi->queued_count; i++) {
-        struct step *step = &self->steps[i];
-        step->first_key = worker->key_count;
-        if (!redis_keys_add_all(client, step->command, step->argv, step->argc, self->call->out)) {
-            return false;
-        }
-        step->key_count = worker->key_count - step->first_key;
-    }
-    return true;
+    return name_steps(self);
 }
 
 static bool is_as_watched(const struct redis_watched *watched, const struct session *now)

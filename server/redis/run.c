@@ -22,7 +22,7 @@ bool redis_keys_begin(struct redis_client *client, int64_t now_ms, size_t ids_by
     transaction_begin(&worker->sessions, now_ms);
     worker->key_count = 0;
     worker->ids.len = 0;
-    return client->db == 0 || buf_reserve(&worker->ids, ids_bytes) == STATUS_OK;
+    return buf_reserve(&worker->ids, ids_bytes) == STATUS_OK; /* SELECT may follow in a MULTI */
 }
 
 size_t redis_ids_bytes(const struct view *argv, size_t argc)
@@ -283,6 +283,19 @@ static bool is_allowed(const struct redis_client *client, const struct redis_com
     return true;
 }
 
+/* An EXEC that may not run ends its transaction, and says so around the error behind `before`. */
+static void abort_exec(struct redis_client *client, struct resp_writer *out, size_t before)
+{
+    char why[2 * QUOTED_BYTES_MAX];
+    struct view error = view_of(out->to->ptr + before, out->to->len - before);
+    size_t skipped = error.len > 5 && memcmp(error.ptr, "-ERR ", 5) == 0 ? 5 : 1;
+    (void)snprintf(why, sizeof why, "%.*s", (int)(error.len - skipped - 2),
+                   (const char *)error.ptr + skipped);
+    out->to->len = before;
+    resp_error(out, "EXECABORT Transaction discarded because of: %s", why);
+    redis_multi_reset(client);
+}
+
 static void run_request(struct redis_call *call)
 {
     struct redis_client *client = call->client;
@@ -290,7 +303,9 @@ static void run_request(struct redis_call *call)
     call->command = find_command(call->argv, call->argc, call->out);
     bool is_fine = call->command != NULL && is_allowed(client, call->command, call->out);
     if (!is_fine) {
-        if (client->multi.is_open) {
+        if (resp_is_word(call->argv[0], "exec") && !call->out->has_failed) {
+            abort_exec(client, call->out, before);
+        } else if (client->multi.is_open) {
             client->multi.is_broken = true;
         }
         return;
