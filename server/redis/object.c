@@ -2,6 +2,7 @@
 #include "redis/object.h"
 
 #include "redis/call.h"
+#include "redis/help.h"
 #include "session/fields.h"
 #include "store/entry.h"
 
@@ -139,18 +140,9 @@ void redis_memory_usage(struct redis_call *call)
 
 /* ---- Help ----------------------------------------------------------------------------------- */
 
-static void answer_lines(const struct redis_call *call, const char *const *lines, size_t count)
-{
-    resp_array(call->out, count);
-    for (size_t i = 0; i < count; i++) {
-        resp_simple(call->out, lines[i]);
-    }
-}
-
 void redis_object_help(struct redis_call *call)
 {
     static const char *const lines[] = {
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "ENCODING <key>",
         "    Return the kind of internal representation used in order to store the value",
         "    associated with a <key>.",
@@ -163,21 +155,16 @@ void redis_object_help(struct redis_call *call)
         "REFCOUNT <key>",
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
-        "HELP",
-        "    Prints this help.",
     };
-    answer_lines(call, lines, sizeof lines / sizeof lines[0]);
+    redis_help(call, "OBJECT", lines, sizeof lines / sizeof lines[0]);
 }
 
 void redis_memory_help(struct redis_call *call)
 {
     static const char *const lines[] = {
-        "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "USAGE <key> [SAMPLES <count>]",
         "    Return memory in bytes used by <key> and its value. Nested values are",
         "    sampled up to <count> times (default: 5, 0 means sample all).",
-        "HELP",
-        "    Prints this help.",
     };
-    answer_lines(call, lines, sizeof lines / sizeof lines[0]);
+    redis_help(call, "MEMORY", lines, sizeof lines / sizeof lines[0]);
 }
