@@ -16,6 +16,10 @@ struct script_run;
 #define REDIS_KNOWN_SCRIPTS(S)                                                                     \
     S("b70c2384248f88e6b75b9f89241a180f856ad852", script_release, 1, 1, 0,                         \
       "phpredis: unlock of a session")                                                             \
+    S("ae3671744a5dbb24ea37ef607b8b10ac7856d43e", script_release, 1, 1, 0,                         \
+      "the same with 'get' and 'del' in single quotes")                                            \
+    S("e9f69f2beb755be68b5e456ee2ce9aadfbc4ebf4", script_release, 1, 1, 0,                         \
+      "the same with a blank before KEYS[1], too")                                                 \
     S("c3f8721cbb97f72bc19e972846bd7aaf91901658", script_release, 2, 6, 0,                         \
       "redis-py: Lock.release")                                                                    \
     S("a4e8783852e6b949f9ef3a97212805108459a890", script_extend_by, 2, 6, 18,                      \

@@ -165,6 +165,8 @@ Test(scripts, take_a_lock_that_nobody_has)
         {"PTTL a", ":300\r\n"},
         {"EVALSHA " UNLOCK_ALL " 4 a b l a v", ":2\r\n"},
         {"EXISTS a b l", ":1\r\n"},
+        {"EVALSHA_RO " UNLOCK_ALL " 2 k k v", ":2\r\n"},
+        {"EXISTS k", ":1\r\n"},
         {"EVALSHA " LOCK_ALL " 0 v 100", ":0\r\n"},
         {"EVALSHA " LOCK_ALL " 1 c v", LUA_ARGS IN_SCRIPT(LOCK_ALL, "11")},
     };
