@@ -21,6 +21,7 @@
 #include "redis/pubsub.h"
 #include "redis/ranges.h"
 #include "redis/scan.h"
+#include "redis/scripts.h"
 #include "redis/sets.h"
 #include "redis/strings.h"
 
@@ -45,6 +46,9 @@ static const struct redis_command table[] = {
 #undef GROUP
 #define GROUP "set"
     REDIS_SET_COMMANDS(ENTRY)
+#undef GROUP
+#define GROUP "scripting"
+    REDIS_SCRIPT_COMMANDS(ENTRY)
 #undef GROUP
 #define GROUP "server"
     REDIS_MEMORY_COMMANDS(ENTRY)
