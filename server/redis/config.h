@@ -14,7 +14,7 @@
       REDIS_ADMIN | REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE,                                  \
       0, 0, 0, "2.0.0", "Set configuration parameters to the given values")                        \
     C("config|resetstat", redis_config_resetstat, 2,                                               \
-      REDIS_ADMIN | REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE,                                  \
+      REDIS_WALKS | REDIS_ADMIN | REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE,                    \
       0, 0, 0, "2.0.0", "Reset the stats returned by INFO")                                        \
     C("config|rewrite", redis_config_rewrite, 2,                                                   \
       REDIS_ADMIN | REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE,                                  \
