@@ -32,6 +32,7 @@ enum redis_flag {
     REDIS_WALKS = 1 << 13, /* runs transactions or scans by itself: holds no session meanwhile */
     REDIS_MOVABLE_KEYS = 1 << 14, /* argv[2] says how many keys follow it: EVAL */
     REDIS_CONTAINER = 1 << 15,    /* has subcommands; what follows it names one */
+    REDIS_MAKES_KEYS = 1 << 16,   /* may make a session, as all do that have DENYOOM */
 };
 
 struct redis_command {

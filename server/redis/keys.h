@@ -17,9 +17,9 @@
       "Returns the number of existing keys specified.")                                            \
     C("type", redis_type, 2, REDIS_READONLY | REDIS_FAST | REDIS_KEYS_ONLY,                        \
       1, 1, 1, "1.0.0", "Determine the type stored at key")                                        \
-    C("rename", redis_rename, 3, REDIS_WRITE,                                                      \
+    C("rename", redis_rename, 3, REDIS_WRITE | REDIS_MAKES_KEYS,                                   \
       1, 2, 1, "1.0.0", "Rename a key")                                                            \
-    C("renamenx", redis_renamenx, 3, REDIS_WRITE | REDIS_FAST,                                     \
+    C("renamenx", redis_renamenx, 3, REDIS_WRITE | REDIS_MAKES_KEYS | REDIS_FAST,                  \
       1, 2, 1, "1.0.0", "Rename a key, only if the new key does not exist")                        \
     C("copy", redis_copy, -3, REDIS_WRITE | REDIS_DENYOOM,                                         \
       1, 2, 1, "6.2.0", "Copy a key")

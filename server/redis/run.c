@@ -90,17 +90,32 @@ struct redis_places redis_find_places(const struct redis_command *command, const
     return (struct redis_places){(size_t)command->first_key, last + 1, (size_t)command->key_step};
 }
 
-bool redis_keys_add_all(struct redis_client *client, const struct redis_command *command,
-                        const struct view *argv, size_t argc, struct resp_writer *out)
+/* A key that no session can have is not there, which is all that most commands need to know; only
+ * one that may make a session refuses it. False: an error was answered. */
+static bool are_keys_possible(const struct redis_client *client,
+                              const struct redis_command *command, const struct view *argv,
+                              size_t argc, struct resp_writer *out)
 {
     struct redis_places places = redis_find_places(command, argv, argc);
-    bool is_write = (command->flags & REDIS_WRITE) != 0;
-    for (size_t i = places.first; i < places.end; i += places.step) {
-        if (is_write && !redis_key_is_possible(argv[i], client->db)) {
+    bool is_maker = (command->flags & (REDIS_DENYOOM | REDIS_MAKES_KEYS)) != 0;
+    for (size_t i = places.first; is_maker && i < places.end; i += places.step) {
+        if (!redis_key_is_possible(argv[i], client->db)) {
             resp_error(out, "ERR a key has to have between 1 and %d bytes here",
                        SATCHEL_ID_BYTES_MAX);
             return false;
         }
+    }
+    return true;
+}
+
+bool redis_keys_add_all(struct redis_client *client, const struct redis_command *command,
+                        const struct view *argv, size_t argc, struct resp_writer *out)
+{
+    struct redis_places places = redis_find_places(command, argv, argc);
+    if (!are_keys_possible(client, command, argv, argc, out)) {
+        return false;
+    }
+    for (size_t i = places.first; i < places.end; i += places.step) {
         if (!redis_keys_add(client, argv[i])) {
             resp_error(out, "ERR too many keys, or out of memory");
             return false;
@@ -313,6 +328,10 @@ static void run_request(struct redis_call *call)
     atomic_store_explicit(&client->last_command, call->command, memory_order_relaxed);
     atomic_store_explicit(&client->last_ms, call->now_ms, memory_order_relaxed);
     if (client->multi.is_open && (call->command->flags & REDIS_NO_QUEUE) == 0) {
+        if (!are_keys_possible(client, call->command, call->argv, call->argc, call->out)) {
+            client->multi.is_broken = true;
+            return;
+        }
         redis_multi_queue(client, call->command, call->argv, call->argc, call->out);
         return;
     }

@@ -130,7 +130,8 @@ static enum satchel_status prepare(const struct transact *self, struct needs *ne
             ++*new_ones;
         }
         bool grows = change.kind == CHANGE_PUT || change.kind == CHANGE_PATCH;
-        if (*new_ones > SHARD_INSERTS_MAX) {
+        bool has_id = key->id.len > 0 && key->id.len <= SATCHEL_ID_BYTES_MAX;
+        if (*new_ones > SHARD_INSERTS_MAX || (grows && !has_id)) {
             return SATCHEL_TOO_LARGE;
         }
         /* The list gets room for all of the transaction: more than are in this shard. */
