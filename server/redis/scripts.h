@@ -9,11 +9,11 @@
 
 /* clang-format off */
 #define REDIS_SCRIPT_COMMANDS(C)                                                                   \
-    C("eval", redis_eval, -3, REDIS_WRITE | REDIS_MAKES_KEYS | REDIS_NOSCRIPT | REDIS_STALE |       \
-      REDIS_MOVABLE_KEYS,                                                                          \
+    C("eval", redis_eval, -3, REDIS_NOSCRIPT | REDIS_STALE | REDIS_MOVABLE_KEYS |                  \
+      REDIS_MAKES_KEYS,                                                                            \
       0, 0, 0, "2.6.0", "Execute a Lua script server side")                                        \
-    C("evalsha", redis_evalsha, -3, REDIS_WRITE | REDIS_MAKES_KEYS | REDIS_NOSCRIPT | REDIS_STALE | \
-      REDIS_MOVABLE_KEYS,                                                                          \
+    C("evalsha", redis_evalsha, -3, REDIS_NOSCRIPT | REDIS_STALE | REDIS_MOVABLE_KEYS |            \
+      REDIS_MAKES_KEYS,                                                                            \
       0, 0, 0, "2.6.0", "Execute a Lua script server side")                                        \
     C("eval_ro", redis_eval_ro, -3, REDIS_READONLY | REDIS_NOSCRIPT | REDIS_STALE |                \
       REDIS_MOVABLE_KEYS,                                                                          \
