@@ -135,8 +135,9 @@ static void settle(const struct serve_worker *self, struct client *client)
     if (client->paused && client->in_flight <= IN_FLIGHT_MAX / 2 && !self->lagging) {
         resume_client(client);
     }
-    if (client->ends) {
-        serve_end(client);
+    if (client->ends && client->conn != NULL) {
+        serve_end(client); /* closing the connection frees the client */
+        return;
     }
     client_free_if_unused(client);
 }
