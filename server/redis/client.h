@@ -52,7 +52,7 @@ struct redis_client {
     /* All connections; guarded by the lock of redis_clients. */
     struct redis_client *next;
     struct redis_client *previous;
-    void *conn;                  /* the glue's */
+    void *conn; /* the glue's */
     uint64_t id;
     char peer[64];
     int64_t opened_ms;

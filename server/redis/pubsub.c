@@ -64,7 +64,8 @@ static bool grow(struct topics *self)
     return true;
 }
 
-static struct redis_topic *add_topic(struct topics *self, struct view name, uint64_t hash)
+static struct redis_topic *add_topic(struct topics *self, enum redis_topic_kind kind,
+                                     struct view name, uint64_t hash)
 {
     if (self->count == self->slot_count && !grow(self)) {
         return NULL;
@@ -74,7 +75,8 @@ static struct redis_topic *add_topic(struct topics *self, struct view name, uint
         return NULL;
     }
     struct redis_topic **slot = &self->slots[hash & (self->slot_count - 1)];
-    *topic = (struct redis_topic){.next = *slot, .hash = hash, .name_len = name.len};
+    *topic = (struct redis_topic){
+        .next = *slot, .hash = hash, .is_pattern = kind == REDIS_PATTERN, .name_len = name.len};
     (void)put_view(topic->name, name);
     *slot = topic;
     self->count++;
@@ -197,13 +199,12 @@ static bool join(struct redis_pubsub *self, struct redis_client *client, enum re
     }
     struct redis_subscription *subscription = calloc(1, sizeof *subscription);
     if (subscription != NULL && topic == NULL) {
-        topic = add_topic(&self->topics[kind], name, hash);
+        topic = add_topic(&self->topics[kind], kind, name, hash);
     }
     if (subscription == NULL || topic == NULL) {
         free(subscription);
         return false;
     }
-    topic->is_pattern = kind == REDIS_PATTERN;
     subscription->topic = topic;
     subscription->client = client;
     link_subscription(subscription);

@@ -49,8 +49,8 @@ struct store_events {
      * durable: in order, each once. NULL: nobody wants to know. Checkpoint thread until the store
      * serves, then journal thread */
     void (*changes)(void *arg, const struct store_changes *changes);
-    /* A session that had expired is gone from memory; `id` is valid during the call, and the session
-     * is locked. NULL: nobody wants to know. The thread of store_sweep() */
+    /* A session that had expired is gone from memory; `id` is valid during the call, and the
+     * session is locked. NULL: nobody wants to know. The thread of store_sweep() */
     void (*expired)(void *arg, struct view id);
     void *arg; /* borrowed */
 };
