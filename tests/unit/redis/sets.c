@@ -110,3 +110,21 @@ Test(sets, are_sessions_of_names)
     buf_free(&line);
     kit_close(&kit);
 }
+
+Test(sets, tell_what_happens_to_them)
+{
+    static const struct {
+        const char *line;
+        const char *events;
+    } cases[] = {
+        {"SADD s a b", "ssadd s"}, {"SADD s a", ""},          {"SADD s a c", "ssadd s"},
+        {"SREM s zz", ""},         {"SREM s a b", "ssrem s"}, {"SREM s c zz", "ssrem s, gdel s"},
+    };
+    struct kit kit;
+    kit_open(&kit, commands, sizeof commands / sizeof *commands);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        (void)kit_run(&kit, cases[i].line);
+        kit_expect_events(&kit, cases[i].events);
+    }
+    kit_close(&kit);
+}
