@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "redis/client.h"
+#include "redis/pubsub.h"
 
 /* ---- Sessions ------------------------------------------------------------------------------- */
 
@@ -126,6 +126,25 @@ bool redis_integer(const struct redis_call *call, struct view text, int64_t *out
     return false;
 }
 
+bool redis_cursor_arg(const struct redis_call *call, size_t arg, uint64_t *out)
+{
+    char text[CURSOR_BYTES_MAX + 1];
+    struct view cursor = call->argv[arg];
+    bool is_valid = cursor.len <= CURSOR_BYTES_MAX &&
+                    (cursor.len == 0 || isspace(cursor.ptr[0]) == 0);
+    if (is_valid) {
+        char *end = text;
+        *put_view((uint8_t *)text, cursor) = '\0';
+        errno = 0;
+        *out = strtoull(text, &end, 10);
+        is_valid = *end == '\0' && errno == 0;
+    }
+    if (!is_valid) {
+        resp_error(call->out, "ERR invalid cursor");
+    }
+    return is_valid;
+}
+
 /* No session lives longer than its header can say. */
 enum { YEAR_MS_DIGITS = 44 };
 
@@ -154,6 +173,9 @@ bool redis_expiry_arg(const struct redis_call *call, size_t arg, enum redis_time
 void redis_notify(const struct redis_call *call, enum redis_event_class event_class,
                   const char *event, size_t i)
 {
+    if (call->client != NULL && !redis_has_subscribers(call->client->worker->redis->pubsub)) {
+        return;
+    }
     struct view id = call->sessions->keys[call->keys[i]].id;
     const uint8_t head[4] = {(uint8_t)event_class, (uint8_t)strlen(event), (uint8_t)id.len,
                              (uint8_t)(id.len >> 8)};

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -172,15 +171,14 @@ struct page {
     bool is_loading;
 };
 
-static void __attribute__((format(printf, 2, 3))) line(struct page *self, const char *format, ...)
+static void end_line(struct page *self, enum status written)
 {
-    char text[256];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    self->has_failed |= buf_printf(self->out, "%s\r\n", text) != STATUS_OK;
+    self->has_failed |= written != STATUS_OK ||
+                        buf_append(self->out, view_str("\r\n")) != STATUS_OK;
 }
+
+/* Writes a line: a format and its arguments. */
+#define LINE(page, ...) end_line(page, buf_printf((page)->out, __VA_ARGS__))
 
 /* As people read bytes: 1.50M. */
 static void human_line(struct page *self, const char *name, double bytes)
@@ -191,79 +189,79 @@ static void human_line(struct page *self, const char *name, double bytes)
         bytes /= 1024;
         unit++;
     }
-    line(self, unit == 0 ? "%s:%.0f%c" : "%s:%.2f%c", name, bytes, units[unit]);
+    LINE(self, unit == 0 ? "%s:%.0f%c" : "%s:%.2f%c", name, bytes, units[unit]);
 }
 
 static void write_server(struct page *self)
 {
     int64_t up_s = (self->now_ms - self->redis->started_ms) / 1000;
-    line(self, "redis_version:%s", REDIS_VERSION);
-    line(self, "satchel_version:%s", SATCHEL_VERSION_TEXT);
-    line(self, "redis_mode:standalone");
-    line(self, "arch_bits:%zu", sizeof(void *) * 8);
-    line(self, "process_id:%ld", (long)getpid());
-    line(self, "run_id:%s", self->redis->stats->run_id);
-    line(self, "server_time_usec:%" PRId64, self->now_ms * 1000);
-    line(self, "uptime_in_seconds:%" PRId64, up_s);
-    line(self, "uptime_in_days:%" PRId64, up_s / (24 * 3600));
+    LINE(self, "redis_version:%s", REDIS_VERSION);
+    LINE(self, "satchel_version:%s", SATCHEL_VERSION_TEXT);
+    LINE(self, "redis_mode:standalone");
+    LINE(self, "arch_bits:%zu", sizeof(void *) * 8);
+    LINE(self, "process_id:%ld", (long)getpid());
+    LINE(self, "run_id:%s", self->redis->stats->run_id);
+    LINE(self, "server_time_usec:%" PRId64, self->now_ms * 1000);
+    LINE(self, "uptime_in_seconds:%" PRId64, up_s);
+    LINE(self, "uptime_in_days:%" PRId64, up_s / (24 * 3600));
 }
 
 static void write_clients(struct page *self)
 {
-    line(self, "connected_clients:%zu", redis_clients_count(self->redis->clients));
-    line(self, "blocked_clients:0");
-    line(self, "tracking_clients:0");
-    line(self, "satchel_connections:%.0f", self->numbers.of[OPEN]);
+    LINE(self, "connected_clients:%zu", redis_clients_count(self->redis->clients));
+    LINE(self, "blocked_clients:0");
+    LINE(self, "tracking_clients:0");
+    LINE(self, "satchel_connections:%.0f", self->numbers.of[OPEN]);
 }
 
 static void write_memory(struct page *self)
 {
-    line(self, "used_memory:%.0f", self->numbers.of[MEMORY]);
+    LINE(self, "used_memory:%.0f", self->numbers.of[MEMORY]);
     human_line(self, "used_memory_human", self->numbers.of[MEMORY]);
-    line(self, "maxmemory:0");
+    LINE(self, "maxmemory:0");
     human_line(self, "maxmemory_human", 0);
-    line(self, "maxmemory_policy:noeviction");
-    line(self, "satchel_memory_limit:%.0f", self->numbers.of[MEMORY_MAX]);
-    line(self, "mem_allocator:libc");
+    LINE(self, "maxmemory_policy:noeviction");
+    LINE(self, "satchel_memory_limit:%.0f", self->numbers.of[MEMORY_MAX]);
+    LINE(self, "mem_allocator:libc");
 }
 
 static void write_persistence(struct page *self)
 {
     bool is_durable = self->redis->options.ack == ACK_DURABLE;
-    line(self, "loading:%d", self->is_loading ? 1 : 0);
-    line(self, "async_loading:0");
-    line(self, "rdb_bgsave_in_progress:0");
-    line(self, "rdb_last_bgsave_status:ok");
-    line(self, "aof_enabled:1");
-    line(self, "aof_rewrite_in_progress:0");
-    line(self, "aof_rewrite_scheduled:0");
-    line(self, "aof_last_bgrewrite_status:ok");
-    line(self, "aof_last_write_status:%s",
+    LINE(self, "loading:%d", self->is_loading ? 1 : 0);
+    LINE(self, "async_loading:0");
+    LINE(self, "rdb_bgsave_in_progress:0");
+    LINE(self, "rdb_last_bgsave_status:ok");
+    LINE(self, "aof_enabled:1");
+    LINE(self, "aof_rewrite_in_progress:0");
+    LINE(self, "aof_rewrite_scheduled:0");
+    LINE(self, "aof_last_bgrewrite_status:ok");
+    LINE(self, "aof_last_write_status:%s",
          store_state(self->redis->store) == STORE_FAILED ? "err" : "ok");
-    line(self, "satchel_ack:%s", is_durable ? "durable" : "fast");
-    line(self, "satchel_durable_lsn:%.0f", self->numbers.of[DURABLE_LSN]);
+    LINE(self, "satchel_ack:%s", is_durable ? "durable" : "fast");
+    LINE(self, "satchel_durable_lsn:%.0f", self->numbers.of[DURABLE_LSN]);
 }
 
 static void write_stats(struct page *self)
 {
     struct redis_pubsub *pubsub = self->redis->pubsub;
-    line(self, "total_connections_received:%.0f", self->counters[CONNECTIONS]);
-    line(self, "total_commands_processed:%.0f", self->counters[COMMANDS]);
-    line(self, "instantaneous_ops_per_sec:%.0f", self->rate);
-    line(self, "total_net_input_bytes:%.0f", self->counters[RECEIVED_BYTES]);
-    line(self, "total_net_output_bytes:%.0f", self->counters[SENT_BYTES]);
-    line(self, "rejected_connections:%.0f", self->counters[REFUSED]);
-    line(self, "expired_keys:%.0f", self->counters[EXPIRED]);
-    line(self, "evicted_keys:0");
-    line(self, "pubsub_channels:%zu", redis_topic_count(pubsub, REDIS_CHANNEL));
-    line(self, "pubsub_patterns:%zu", redis_topic_count(pubsub, REDIS_PATTERN));
+    LINE(self, "total_connections_received:%.0f", self->counters[CONNECTIONS]);
+    LINE(self, "total_commands_processed:%.0f", self->counters[COMMANDS]);
+    LINE(self, "instantaneous_ops_per_sec:%.0f", self->rate);
+    LINE(self, "total_net_input_bytes:%.0f", self->counters[RECEIVED_BYTES]);
+    LINE(self, "total_net_output_bytes:%.0f", self->counters[SENT_BYTES]);
+    LINE(self, "rejected_connections:%.0f", self->counters[REFUSED]);
+    LINE(self, "expired_keys:%.0f", self->counters[EXPIRED]);
+    LINE(self, "evicted_keys:0");
+    LINE(self, "pubsub_channels:%zu", redis_topic_count(pubsub, REDIS_CHANNEL));
+    LINE(self, "pubsub_patterns:%zu", redis_topic_count(pubsub, REDIS_PATTERN));
 }
 
 static void write_replication(struct page *self)
 {
-    line(self, "role:master");
-    line(self, "connected_slaves:0");
-    line(self, "master_failover_state:no-failover");
+    LINE(self, "role:master");
+    LINE(self, "connected_slaves:0");
+    LINE(self, "master_failover_state:no-failover");
 }
 
 static double seconds_of(const struct timeval *time)
@@ -275,8 +273,8 @@ static void write_cpu(struct page *self)
 {
     struct rusage usage = {0};
     (void)getrusage(RUSAGE_SELF, &usage);
-    line(self, "used_cpu_sys:%.6f", seconds_of(&usage.ru_stime));
-    line(self, "used_cpu_user:%.6f", seconds_of(&usage.ru_utime));
+    LINE(self, "used_cpu_sys:%.6f", seconds_of(&usage.ru_stime));
+    LINE(self, "used_cpu_user:%.6f", seconds_of(&usage.ru_utime));
 }
 
 static void write_nothing(struct page *self)
@@ -286,7 +284,7 @@ static void write_nothing(struct page *self)
 
 static void write_cluster(struct page *self)
 {
-    line(self, "cluster_enabled:0");
+    LINE(self, "cluster_enabled:0");
 }
 
 static void write_keyspace(struct page *self)
@@ -297,7 +295,7 @@ static void write_keyspace(struct page *self)
     const struct redis_database_counts counts = count_for_info(self->redis, self->now_ms);
     for (size_t db = 0; db < REDIS_DATABASES; db++) {
         if (counts.sessions[db] != 0) {
-            line(self, "db%zu:keys=%" PRIu64, db, counts.sessions[db]);
+            LINE(self, "db%zu:keys=%" PRIu64, db, counts.sessions[db]);
         }
     }
 }
@@ -356,9 +354,9 @@ void redis_info(struct redis_call *call)
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
         if (is_asked_for(call, sections[i].name)) {
             if (page.out->len != 0) {
-                line(&page, "%s", "");
+                end_line(&page, STATUS_OK);
             }
-            line(&page, "# %s", sections[i].title);
+            LINE(&page, "# %s", sections[i].title);
             sections[i].write(&page);
         }
     }

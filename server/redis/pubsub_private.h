@@ -10,7 +10,7 @@ struct redis_topic {
     struct redis_subscription *first; /* in the order of subscribing */
     struct redis_subscription *last;
     uint64_t hash;
-    size_t count; /* of subscriptions */
+    size_t count;    /* of subscriptions */
     bool is_pattern; /* does not change, like the name */
     size_t name_len;
     uint8_t name[];
