@@ -1,9 +1,14 @@
 /* What handlers have in common: sessions, answers, arguments, events. */
 #include "redis/call.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "redis/pubsub.h"
+
+enum { CURSOR_BYTES_MAX = 31 }; /* more than a number of 64 bits has */
 
 /* ---- Sessions ------------------------------------------------------------------------------- */
 

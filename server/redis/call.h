@@ -104,6 +104,10 @@ static inline bool redis_integer_arg(const struct redis_call *call, size_t arg, 
     return redis_integer(call, call->argv[arg], out);
 }
 
+/** Reads the cursor of a SCAN, which may be of any spelling that strtoul() takes to the end, or to
+ * a zero; otherwise "ERR invalid cursor" is answered, and false. */
+bool redis_cursor_arg(const struct redis_call *call, size_t arg, uint64_t *out);
+
 /** True when the argument is that word in any case; `word` is lower case. */
 static inline bool redis_arg_is(const struct redis_call *call, size_t arg, const char *word)
 {

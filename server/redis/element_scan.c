@@ -14,24 +14,6 @@ struct scan_options {
     struct view pattern; /* only names that match */
 };
 
-/* A cursor as Redis reads it: a number of 64 bits that may have a sign, or nothing. */
-static bool is_cursor(struct view text)
-{
-    size_t at = text.len > 0 && (text.ptr[0] == '-' || text.ptr[0] == '+') ? 1 : 0;
-    uint64_t cursor = 0;
-    if (at == text.len) {
-        return text.len == 0;
-    }
-    for (; at < text.len; at++) {
-        if (text.ptr[at] < '0' || text.ptr[at] > '9' ||
-            __builtin_mul_overflow(cursor, 10U, &cursor) ||
-            __builtin_add_overflow(cursor, (uint64_t)(text.ptr[at] - '0'), &cursor)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* False: what is wrong has been answered. */
 static bool read_options(const struct redis_call *call, struct scan_options *out)
 {
@@ -88,8 +70,8 @@ static void scan(const struct redis_call *call, enum satchel_kind kind)
 {
     struct view content;
     struct scan_options options = {0};
-    if (!is_cursor(call->argv[CURSOR_ARG])) {
-        resp_error(call->out, "ERR invalid cursor");
+    uint64_t cursor = 0; /* of no meaning: there is one page */
+    if (!redis_cursor_arg(call, CURSOR_ARG, &cursor)) {
         return;
     }
     if (!redis_elements(call, kind, &content)) {

@@ -1,11 +1,8 @@
 /* Walking through a database; see scan.h. */
 #include "redis/scan.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/random.h"
 #include "redis/call.h"
@@ -81,26 +78,6 @@ static uint64_t walk(struct redis_call *call, struct search *search, uint64_t cu
 
 /* ---- SCAN ----------------------------------------------------------------------------------- */
 
-/* Reads a cursor as Redis does, by strtoul(); false: an error was answered. */
-static bool read_cursor(const struct redis_call *call, uint64_t *cursor)
-{
-    char text[32];
-    struct view arg = call->argv[1];
-    bool is_valid = arg.len < sizeof text && (arg.len == 0 || isspace(arg.ptr[0]) == 0);
-    if (is_valid) {
-        (void)put_view((uint8_t *)text, arg);
-        text[arg.len] = '\0';
-        char *end = NULL;
-        errno = 0;
-        *cursor = strtoull(text, &end, 10);
-        is_valid = *end == '\0' && errno == 0;
-    }
-    if (!is_valid) {
-        resp_error(call->out, "ERR invalid cursor");
-    }
-    return is_valid;
-}
-
 /* Reads what follows the cursor; false: an error was answered. */
 static bool read_options(const struct redis_call *call, struct search *search, uint64_t *count)
 {
@@ -135,7 +112,7 @@ void redis_scan(struct redis_call *call)
     struct search search = {.db = call->client->db};
     uint64_t cursor = 0;
     uint64_t count = SCAN_COUNT;
-    if (!read_cursor(call, &cursor) || !read_options(call, &search, &count)) {
+    if (!redis_cursor_arg(call, 1, &cursor) || !read_options(call, &search, &count)) {
         return;
     }
     cursor = walk(call, &search, cursor, count);
