@@ -12,6 +12,18 @@ struct satchel_bytes satchel_text(const char *text)
     return (struct satchel_bytes){.ptr = text, .len = strlen(text)};
 }
 
+const char *satchel_kind_text(enum satchel_kind kind)
+{
+    switch (kind) {
+#define X(name, number, tag, word)                                                                 \
+    case SATCHEL_##name:                                                                           \
+        return word;
+        SATCHEL_KINDS(X)
+#undef X
+    }
+    return "unknown";
+}
+
 const char *satchel_status_text(enum satchel_status status)
 {
     return satchel_status_text_of(status);

@@ -99,6 +99,12 @@ static void on_store_loaded(void *arg, void *waiter)
     serve_on_loaded(waiter);
 }
 
+static void on_store_expired(void *arg, struct view id)
+{
+    const struct server *self = arg;
+    serve_on_expired(self->serve, id);
+}
+
 /* ---- The main loop -------------------------------------------------------------------------- */
 
 static void check_start(struct server *self, enum status status, const char *errmsg);
@@ -243,6 +249,7 @@ static enum status start_store(struct server *self, char *errmsg, size_t errmsg_
                    .failed = on_store_failed,
                    .loaded = on_store_loaded,
                    .changes = self->backup == NULL ? NULL : on_store_changes,
+                   .expired = on_store_expired,
                    .arg = self},
     };
     enum status status = store_open(&self->settings.store, &deps, &self->store, errmsg,

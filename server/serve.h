@@ -55,6 +55,9 @@ void serve_on_durable(struct serve *self);
 /** The store's event: a value is in memory, or will not come. Any thread. */
 void serve_on_loaded(void *waiter);
 
+/** The store's event: a session has expired. Any thread. */
+void serve_on_expired(struct serve *self, struct view id);
+
 /** Tells every connection to go elsewhere (GOAWAY) and answers new requests with STOPPING. */
 void serve_drain(struct serve *self);
 

@@ -6,6 +6,7 @@
 
 #include "parked.h"
 #include "proto/native.h"
+#include "redis/redis.h"
 #include "serve.h"
 
 /* clang-format off */
@@ -19,6 +20,7 @@
     X(counter, op_patch, "satchel_requests_total", "op=\"patch\"", "")                             \
     X(counter, op_stats, "satchel_requests_total", "op=\"stats\"", "")                             \
     X(counter, op_scan, "satchel_requests_total", "op=\"scan\"", "")                               \
+    X(counter, op_redis, "satchel_requests_total", "op=\"redis\"", "")                             \
     X(counter, not_found, "satchel_replies_total", "outcome=\"not_found\"",                        \
       "Replies other than plain success, by outcome.")                                             \
     X(counter, refused, "satchel_replies_total", "outcome=\"refused\"", "")                        \
@@ -43,11 +45,15 @@ enum {
 
 /* A connection as the glue sees it. Lives on after the connection while replies are parked. */
 struct client {
-    struct conn *conn;  /* borrowed; NULL when the connection is gone */
-    uint32_t in_flight; /* parked replies and waiting loads */
-    bool greeted;       /* HELLO was accepted */
-    bool dismissed;     /* its connection is closed for what it sent: the rest is not looked at */
-    bool paused;        /* by us: in_flight or the storage's backlog is at its limit */
+    struct conn *conn;          /* borrowed; NULL when the connection is gone */
+    struct redis_client *redis; /* owned; NULL: it does not speak that protocol */
+    uint32_t in_flight;         /* parked replies and waiting loads */
+    bool greeted;               /* HELLO was accepted */
+    bool dismissed;  /* its connection is closed for what it sent: the rest is not looked at */
+    bool paused;     /* by us: in_flight or the storage's backlog is at its limit */
+    bool has_spoken; /* its first byte has told its protocol */
+    bool is_loading; /* Redis: the value that its next request needs is being read */
+    bool ends;       /* Redis: the connection closes when what is parked has left */
 };
 
 /* A request whose value is being read back from LMDB. */
@@ -55,7 +61,8 @@ struct waiting_load {
     struct waiting_load *next;
     struct serve_worker *worker; /* borrowed */
     struct client *client;       /* counted in its in_flight */
-    struct native_header header;
+    bool is_kept;                /* the connection has kept the request and reads it again */
+    struct native_header header; /* … otherwise it is here */
     size_t body_len;
     uint8_t body[];
 };
@@ -73,8 +80,9 @@ struct batch_item {
 };
 
 struct serve_worker {
-    struct serve *serve;   /* borrowed */
-    struct worker *worker; /* borrowed */
+    struct serve *serve;        /* borrowed */
+    struct worker *worker;      /* borrowed */
+    struct redis_worker *redis; /* owned */
     struct session_scratch scratch;
     struct parked parked;
     struct batch_item batch[BATCH_MAX];
@@ -102,6 +110,7 @@ struct serve {
     struct buf token;                          /* owned; empty: none needed */
     const struct clock *clock;                 /* borrowed */
     const struct metric_registry *registry;    /* borrowed: what STATS prints */
+    struct redis *redis;                       /* owned */
     struct store *store;                       /* borrowed; set before workers start */
     struct ownership owner;                    /* likewise */
     struct serve_worker *workers[WORKERS_MAX]; /* owned; set before net_start returns */
@@ -126,6 +135,40 @@ void serve_send(struct serve_worker *self, struct client *client, uint64_t gate_
 /** Sends a reply that has a status and a text at most. */
 void serve_refuse(struct serve_worker *self, struct client *client,
                   const struct native_header *header, enum satchel_status status, const char *why);
+
+/** Ends a connection behind what is parked for it, and reads nothing more from it. */
+void serve_end(struct client *client);
+
+/* ---- The native protocol (serve_native.c) ---- */
+
+/** Takes the first step towards the session that the request at the front of the bytes is about:
+ *  serve.c makes the second one. Requests behind it are a batch of their own. */
+void serve_native_arrived(struct serve_worker *self, struct view bytes);
+
+/** Answers what arrived; as `received` of struct net_handler. */
+size_t serve_native_received(struct serve_worker *self, struct client *client, struct view bytes,
+                             size_t *need);
+
+/** Runs a request again whose value was read. False: it waits once more. */
+bool serve_native_again(struct serve_worker *self, struct waiting_load *load) MUST_CHECK;
+
+/* ---- The Redis protocol (serve_redis.c) ---- */
+
+/** The connection speaks it. False: no memory. */
+bool serve_redis_begin(struct client *client) MUST_CHECK;
+
+/** Answers what arrived; as `received` of struct net_handler. */
+size_t serve_redis_received(struct serve_worker *self, struct client *client, struct view bytes,
+                            size_t *need);
+
+/** Sends what was published to clients of this worker. */
+void serve_redis_deliver(struct serve_worker *self);
+
+/** Makes a worker deliver soon; `worker_arg` is a struct serve_worker. Any thread. */
+void serve_redis_wake(void *worker_arg);
+
+/** Stops reading from a client that has too much unanswered, or while the storage lags behind. */
+bool serve_pause_if_needed(struct serve_worker *self, struct client *client);
 
 /* The requests that are not commands on a session. */
 void serve_hello(struct serve_worker *self, struct client *client,

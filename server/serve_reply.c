@@ -29,7 +29,9 @@ void serve_send(struct serve_worker *self, struct client *client, uint64_t gate_
         return;
     }
     struct view frame = buf_view(&self->reply);
-    bool now = is_durable(self, gate_lsn);
+    /* The replies of Redis are in the order of its requests. */
+    bool is_behind = client->redis != NULL && client->in_flight > 0;
+    bool now = !is_behind && is_durable(self, gate_lsn);
     if (buf_append(now ? conn_out(client->conn) : &self->parked.bytes, frame) != STATUS_OK) {
         conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
     } else if (!now) {

@@ -107,6 +107,17 @@ enum status serve_new(const struct serve_options *options, const char *listen,
             listen);
         status = STATUS_INVALID;
     }
+    if (status == STATUS_OK) {
+        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+        const struct redis_options redis = {.value_bytes_max = options->value_bytes_max,
+                                            .ack = (enum ack)options->ack,
+                                            .token = buf_view(&self->token),
+                                            .clock = clock,
+                                            .registry = registry,
+                                            .wake = serve_redis_wake,
+                                            .loaded = serve_on_loaded};
+        status = redis_open(&redis, &self->redis);
+    }
     if (status != STATUS_OK) {
         serve_free(self);
         return status;
@@ -119,6 +130,7 @@ void serve_set_store(struct serve *self, struct store *store, const struct owner
 {
     self->store = store;
     self->owner = *owner;
+    redis_set_store(self->redis, store);
 }
 
 void serve_drain(struct serve *self)
@@ -170,6 +182,7 @@ static void worker_free(struct serve_worker *self)
         }
         free(load);
     }
+    redis_worker_free(self->redis);
     parked_free(&self->parked);
     session_scratch_free(&self->scratch);
     buf_free(&self->reply);
@@ -186,6 +199,7 @@ void serve_free(struct serve *self)
     for (unsigned i = 0; i < count; i++) {
         worker_free(self->workers[i]);
     }
+    redis_close(self->redis);
     if (self->token.ptr != NULL) {
         explicit_bzero(self->token.ptr, self->token.cap);
     }

@@ -101,13 +101,17 @@ void cli_print_escaped(FILE *out, struct satchel_bytes bytes);
 /** Prints fields as lines `name<TAB>value`. */
 void cli_print_fields(FILE *out, struct satchel_bytes content);
 
+/** Prints the names of a set as lines. */
+void cli_print_names(FILE *out, struct satchel_bytes content);
+
 /** Prints an object on one line and lets go of it. */
 void cli_print_json(json_t *object);
 
 /** Sets `key` to the bytes when they are UTF-8, otherwise `key`_base64 to their base64. */
 void cli_json_bytes(json_t *object, const char *key, struct satchel_bytes bytes);
 
-/** A result as JSON: version, times, owner, and content as "value" or "fields". */
+/** A result as JSON: version, times, owner, and content as "value", "fields" or "names".
+ */
 json_t *cli_json_result(struct satchel_bytes id, const struct satchel_result *result);
 
 /* ---- offline.c ---- */

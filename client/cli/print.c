@@ -130,6 +130,15 @@ void cli_print_fields(FILE *out, struct satchel_bytes content)
     }
 }
 
+void cli_print_names(FILE *out, struct satchel_bytes content)
+{
+    struct satchel_field field;
+    while (satchel_next_field(&content, &field)) {
+        cli_print_escaped(out, field.name);
+        (void)fputc('\n', out);
+    }
+}
+
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
 static json_t *base64(struct satchel_bytes bytes)
@@ -199,6 +208,26 @@ static void put_fields(json_t *object, struct satchel_bytes content)
     json_decref(others);
 }
 
+/* ["name", …]; a name that is not text stands in the list "names_base64" instead. */
+static void put_names(json_t *object, struct satchel_bytes content)
+{
+    json_t *texts = json_array();
+    json_t *others = json_array();
+    struct satchel_field field;
+    while (satchel_next_field(&content, &field)) {
+        if (is_utf8(field.name)) {
+            (void)json_array_append_new(texts, json_stringn(field.name.ptr, field.name.len));
+        } else {
+            (void)json_array_append_new(others, base64(field.name));
+        }
+    }
+    set(object, "names", texts);
+    if (json_array_size(others) > 0) {
+        set(object, "names_base64", json_incref(others));
+    }
+    json_decref(others);
+}
+
 json_t *cli_json_result(struct satchel_bytes id, const struct satchel_result *result)
 {
     json_t *object = json_object();
@@ -218,6 +247,8 @@ json_t *cli_json_result(struct satchel_bytes id, const struct satchel_result *re
     }
     if (result->has_content && result->kind == SATCHEL_FIELDS) {
         put_fields(object, result->content);
+    } else if (result->has_content && result->kind == SATCHEL_NAMES) {
+        put_names(object, result->content);
     } else if (result->has_content) {
         cli_json_bytes(object, "value", result->content);
     }

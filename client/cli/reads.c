@@ -16,6 +16,8 @@ enum cli_exit cli_get(struct cli *cli)
         cli_print_json(cli_json_result(id, &result));
     } else if (result.kind == SATCHEL_FIELDS) {
         cli_print_fields(stdout, result.content);
+    } else if (result.kind == SATCHEL_NAMES) {
+        cli_print_names(stdout, result.content);
     } else {
         (void)fwrite(result.content.ptr, 1, result.content.len, stdout);
         if (isatty(STDOUT_FILENO) != 0) {
@@ -26,17 +28,12 @@ enum cli_exit cli_get(struct cli *cli)
     return code;
 }
 
-static const char *kind_word(enum satchel_kind kind)
-{
-    return kind == SATCHEL_FIELDS ? "fields" : "blob";
-}
-
 static void print_entry_json(const struct satchel_scan_entry *entry)
 {
     json_t *object = json_object();
     cli_json_bytes(object, "id", entry->id);
     (void)json_object_set_new(object, "version", json_integer((json_int_t)entry->version));
-    (void)json_object_set_new(object, "kind", json_string(kind_word(entry->kind)));
+    (void)json_object_set_new(object, "kind", json_string(satchel_kind_text(entry->kind)));
     (void)json_object_set_new(object, "bytes", json_integer((json_int_t)entry->content_bytes));
     if (entry->expires_in_ms != 0) {
         (void)json_object_set_new(object, "expires_in_ms",
@@ -53,8 +50,8 @@ static bool print_entry(void *arg, const struct satchel_scan_entry *entry)
         return ferror(stdout) == 0;
     }
     if (cli->as_long) {
-        (void)printf("%10" PRIu64 " %-6s %8" PRIu64 " ", entry->version, kind_word(entry->kind),
-                     entry->content_bytes);
+        (void)printf("%10" PRIu64 " %-6s %8" PRIu64 " ", entry->version,
+                     satchel_kind_text(entry->kind), entry->content_bytes);
         if (entry->expires_in_ms != 0) {
             (void)printf("%8" PRIu64 "s ", entry->expires_in_ms / 1000);
         } else {

@@ -167,7 +167,8 @@ enum satchel_status {
     X(RETURN_CONTENT, 0x801c, FLAG, "q", "PATCH: answer with the whole content")                   \
     X(CURSOR, 0x801d, U64, "qr", "SCAN: where to go on; 0 = start / the end")                      \
     X(COUNT, 0x801e, U64, "q", "SCAN: about how many")                                             \
-    X(PREFIX, 0x801f, BYTES, "q", "SCAN: only ids that begin so")
+    X(PREFIX, 0x801f, BYTES, "q", "SCAN: only ids that begin so")                                  \
+    X(NAMES, 0x8020, FIELDS, "qr", "content of a names session: fields without values")
 
 enum satchel_tag {
 #define X(name, number, type, where, meaning) SATCHEL_TAG_##name = number,
@@ -188,5 +189,14 @@ enum satchel_field_op {
 #undef X
 };
 
-/* What a session holds: NAME, number. */
-enum satchel_kind { SATCHEL_BLOB = 1, SATCHEL_FIELDS = 2 };
+/* What a session holds: NAME, number, the tag it travels with, word. */
+#define SATCHEL_KINDS(X)                                                                           \
+    X(BLOB, 1, VALUE, "blob")      /* bytes */                                                     \
+    X(FIELDS, 2, FIELDS, "fields") /* values that have names */                                    \
+    X(NAMES, 3, NAMES, "names")    /* a set of names: fields without values */
+
+enum satchel_kind {
+#define X(name, number, tag, word) SATCHEL_##name = number,
+    SATCHEL_KINDS(X)
+#undef X
+};

@@ -47,6 +47,10 @@ struct satchel_bytes {
 /** The bytes of a C string (not NULL) without its terminating zero; borrowed. */
 struct satchel_bytes satchel_text(const char *text);
 
+/** The word of a kind of content ("fields"); "unknown" for a number that is none. A string
+ * constant. Any thread. */
+const char *satchel_kind_text(enum satchel_kind kind);
+
 /** The text of a status ("no such session"); never NULL, a string constant. Any thread. */
 const char *satchel_status_text(enum satchel_status status);
 
@@ -124,8 +128,8 @@ struct satchel_result {
     uint64_t created_ms;    /* milliseconds since 1970-01-01 UTC */
     bool has_content;
     enum satchel_kind kind;       /* when has_content */
-    struct satchel_bytes content; /* blob: the bytes; fields: walk it with satchel_next_field.
-                                     Points into `memory` */
+    struct satchel_bytes content; /* BLOB: the bytes; FIELDS and NAMES, where values are empty: walk
+                                     it with satchel_next_field. Points into `memory` */
     struct satchel_bytes owner;   /* GET; points into `memory` */
     struct satchel_bytes message; /* what was wrong, for people; points into `memory` */
     void *memory;                 /* owned by the result */
@@ -140,11 +144,11 @@ struct satchel_field {
     struct satchel_bytes value;
 };
 
-/** Takes the next field off the front of `*rest` (a copy of result.content of kind FIELDS). False
- * at the end. Borrows from the result. */
+/** Takes the next field off the front of `*rest` (a copy of result.content of kind FIELDS or
+ * NAMES). False at the end. Borrows from the result. */
 bool satchel_next_field(struct satchel_bytes *rest, struct satchel_field *field);
 
-/** Finds a field by name in content of kind FIELDS; false when it is not there. */
+/** Finds a field by name in content of kind FIELDS or NAMES; false when it is not there. */
 bool satchel_find_field(struct satchel_bytes content, struct satchel_bytes name,
                         struct satchel_bytes *value);
 

@@ -125,6 +125,8 @@ static struct metric_counter *closed_counter(struct net_metrics *metrics,
         return &metrics->closed_stalled;
     case CONN_CLOSE_LIMIT:
         return &metrics->closed_limit;
+    case CONN_CLOSE_ASKED:
+        return &metrics->closed_asked;
     case CONN_CLOSE_STOPPING:
         return &metrics->closed_stopping;
     case CONN_CLOSE_ERROR:
@@ -136,13 +138,15 @@ static struct metric_counter *closed_counter(struct net_metrics *metrics,
 static void log_close(struct conn *self)
 {
     static const char *const words[] = {
-        [CONN_CLOSE_PEER] = "peer",         [CONN_CLOSE_PROTOCOL] = "protocol",
-        [CONN_CLOSE_STALLED] = "stalled",   [CONN_CLOSE_LIMIT] = "limit",
-        [CONN_CLOSE_STOPPING] = "stopping", [CONN_CLOSE_ERROR] = "error",
+        [CONN_CLOSE_PEER] = "peer",       [CONN_CLOSE_PROTOCOL] = "protocol",
+        [CONN_CLOSE_STALLED] = "stalled", [CONN_CLOSE_LIMIT] = "limit",
+        [CONN_CLOSE_ASKED] = "asked",     [CONN_CLOSE_STOPPING] = "stopping",
+        [CONN_CLOSE_ERROR] = "error",
     };
     char detail[160];
     log_quoted(detail, sizeof detail, self->close_detail);
-    if (self->close_reason == CONN_CLOSE_PEER || self->close_reason == CONN_CLOSE_STOPPING) {
+    if (self->close_reason == CONN_CLOSE_PEER || self->close_reason == CONN_CLOSE_ASKED ||
+        self->close_reason == CONN_CLOSE_STOPPING) {
         log_debug("connection closed", "peer=%s reason=%s detail=%s", self->peer,
                   words[self->close_reason], detail);
         return;

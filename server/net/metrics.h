@@ -15,6 +15,7 @@
     X(counter, closed_protocol, "satchel_net_connections_closed_total", "reason=\"protocol\"", "") \
     X(counter, closed_stalled, "satchel_net_connections_closed_total", "reason=\"stalled\"", "")   \
     X(counter, closed_limit, "satchel_net_connections_closed_total", "reason=\"limit\"", "")       \
+    X(counter, closed_asked, "satchel_net_connections_closed_total", "reason=\"asked\"", "")       \
     X(counter, closed_stopping, "satchel_net_connections_closed_total", "reason=\"stopping\"", "") \
     X(counter, closed_error, "satchel_net_connections_closed_total", "reason=\"error\"", "")       \
     X(counter, received_bytes, "satchel_net_received_bytes_total", "",                             \

@@ -43,6 +43,7 @@ enum conn_close_reason {
     CONN_CLOSE_PROTOCOL, /* it sent what cannot be understood */
     CONN_CLOSE_STALLED,  /* half a request, or unread replies, for too long */
     CONN_CLOSE_LIMIT,    /* a request without end, or out of memory */
+    CONN_CLOSE_ASKED,    /* it asked for it in its protocol, and is still there */
     CONN_CLOSE_STOPPING, /* we stop */
     CONN_CLOSE_ERROR,    /* a socket error */
 };

@@ -110,7 +110,7 @@ struct native_reply {
     uint64_t idle_ttl_ms;
     uint64_t created_ms;
     struct view owner;
-    bool has_content; /* `kind` tells VALUE from FIELDS */
+    bool has_content; /* of this kind */
     enum satchel_kind kind;
     struct view content;
 };

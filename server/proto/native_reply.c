@@ -63,8 +63,7 @@ enum status native_encode_reply(struct buf *to, const struct native_reply *reply
         at = put_tag(at, SATCHEL_TAG_OWNER, reply->owner);
     }
     if (reply->has_content) {
-        at = reply->kind == SATCHEL_FIELDS ? put_tag(at, SATCHEL_TAG_FIELDS, reply->content)
-                                           : put_tag(at, SATCHEL_TAG_VALUE, reply->content);
+        at = put_tag(at, tag_of_kind(reply->kind), reply->content);
     }
     to->len = (size_t)(at - to->ptr);
     return STATUS_OK;
@@ -96,8 +95,7 @@ enum status native_decode_reply(const struct native_header *header, struct view 
     if (tags_collect(&tags, body, &why) != SATCHEL_OK) {
         return STATUS_INVALID;
     }
-    bool blob = tags_have(&tags, TAG_BIT(VALUE));
-    bool fields = tags_have(&tags, TAG_BIT(FIELDS));
+    uint64_t contents = tags.seen & CONTENT_TAGS;
     *out = (struct native_reply){
         .request_id = header->request_id,
         .opcode = (enum satchel_opcode)header->opcode,
@@ -110,12 +108,12 @@ enum status native_decode_reply(const struct native_header *header, struct view 
         .idle_ttl_ms = tags_u64(&tags, TAG_INDEX_IDLE_TTL_MS),
         .created_ms = tags_u64(&tags, TAG_INDEX_CREATED_MS),
         .owner = tags_bytes(&tags, TAG_INDEX_OWNER),
-        .has_content = blob || fields,
-        .kind = fields ? SATCHEL_FIELDS : SATCHEL_BLOB,
-        .content = tags_bytes(&tags, fields ? TAG_INDEX_FIELDS : TAG_INDEX_VALUE),
+        .has_content = contents != 0,
+        .kind = tags_kind(&tags),
+        .content = tags_content(&tags),
     };
-    if (blob && fields) {
+    if (!at_most_one_bit(contents)) {
         return STATUS_INVALID;
     }
-    return fields && fields_check(out->content) != SATCHEL_OK ? STATUS_INVALID : STATUS_OK;
+    return content_check(out->kind, out->content) == SATCHEL_OK ? STATUS_OK : STATUS_INVALID;
 }

@@ -23,8 +23,7 @@ static uint64_t allowed_tags(enum satchel_opcode op)
     case SATCHEL_OP_GET:
         return id | TAG_BIT(TOUCH);
     case SATCHEL_OP_SET:
-        return id | conditions | times | TAG_BIT(VALUE) | TAG_BIT(FIELDS) | TAG_BIT(OWNER) |
-               TAG_BIT(KEEP_TTL);
+        return id | conditions | times | CONTENT_TAGS | TAG_BIT(OWNER) | TAG_BIT(KEEP_TTL);
     case SATCHEL_OP_DELETE:
         return id | conditions;
     case SATCHEL_OP_TOUCH:
@@ -64,11 +63,6 @@ static enum satchel_status check_header(const struct native_header *header, cons
     return SATCHEL_OK;
 }
 
-static bool at_most_one_bit(uint64_t bits)
-{
-    return (bits & (bits - 1)) == 0;
-}
-
 /* A time of 0 would mean "not given" further on, so it is refused where it is still visible. */
 static bool has_zero_time(const struct tags *tags)
 {
@@ -92,20 +86,18 @@ static enum satchel_status decode_command(const struct native_header *header,
                                           struct command *out, const char **why)
 {
     const uint64_t conditions = TAG_BIT(IF_VERSION) | TAG_BIT(IF_ABSENT) | TAG_BIT(IF_PRESENT);
-    const uint64_t contents = TAG_BIT(VALUE) | TAG_BIT(FIELDS);
     if (!at_most_one_bit(tags->seen & conditions)) {
         return refuse(SATCHEL_BAD_REQUEST, "more than one condition", why);
     }
-    if (!at_most_one_bit(tags->seen & contents)) {
-        return refuse(SATCHEL_BAD_REQUEST, "a blob and fields at once", why);
+    if (!at_most_one_bit(tags->seen & CONTENT_TAGS)) {
+        return refuse(SATCHEL_BAD_REQUEST, "content of two kinds at once", why);
     }
-    if (header->opcode == SATCHEL_OP_SET && !tags_have(tags, contents)) {
+    if (header->opcode == SATCHEL_OP_SET && !tags_have(tags, CONTENT_TAGS)) {
         return refuse(SATCHEL_BAD_REQUEST, "a SET without content", why);
     }
     if (has_zero_time(tags)) {
         return refuse(SATCHEL_BAD_REQUEST, "a time to live of zero", why);
     }
-    bool fields = tags_have(tags, TAG_BIT(FIELDS));
     *out = (struct command){
         .op = (enum satchel_opcode)header->opcode,
         .ack = (header->flags & SATCHEL_FLAG_ACK_FAST) != 0      ? ACK_FAST
@@ -117,12 +109,12 @@ static enum satchel_status decode_command(const struct native_header *header,
         .touch = tags_have(tags, TAG_BIT(TOUCH)),
         .return_content = tags_have(tags, TAG_BIT(RETURN_CONTENT)),
         .has_owner = tags_have(tags, TAG_BIT(OWNER)),
-        .kind = fields ? SATCHEL_FIELDS : SATCHEL_BLOB,
+        .kind = tags_kind(tags),
         .ttl_ms = tags_u64(tags, TAG_INDEX_TTL_MS),
         .idle_ttl_ms = tags_u64(tags, TAG_INDEX_IDLE_TTL_MS),
         .id = tags_bytes(tags, TAG_INDEX_ID),
         .owner = tags_bytes(tags, TAG_INDEX_OWNER),
-        .content = tags_bytes(tags, fields ? TAG_INDEX_FIELDS : TAG_INDEX_VALUE),
+        .content = tags_content(tags),
         .ops = tags_bytes(tags, TAG_INDEX_OPS),
     };
     return SATCHEL_OK;
@@ -264,8 +256,7 @@ enum status native_encode_command(struct buf *to, uint64_t request_id, uint8_t f
         at = put_tag(at, SATCHEL_TAG_OWNER, cmd->owner);
     }
     if (cmd->op == SATCHEL_OP_SET) {
-        at = cmd->kind == SATCHEL_FIELDS ? put_tag(at, SATCHEL_TAG_FIELDS, cmd->content)
-                                         : put_tag(at, SATCHEL_TAG_VALUE, cmd->content);
+        at = put_tag(at, tag_of_kind(cmd->kind), cmd->content);
     }
     if (cmd->op == SATCHEL_OP_PATCH) {
         at = put_tag(at, SATCHEL_TAG_OPS, cmd->ops);

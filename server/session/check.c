@@ -70,18 +70,13 @@ static enum satchel_status check_members(const struct command *cmd, const char *
 static enum satchel_status check_content(const struct command *cmd, const char **why)
 {
     if (cmd->op == SATCHEL_OP_SET) {
-        if (cmd->kind == SATCHEL_BLOB) {
-            return SATCHEL_OK;
-        }
-        if (cmd->kind != SATCHEL_FIELDS) {
-            return refuse(SATCHEL_BAD_REQUEST, "the content is of no known kind", why);
-        }
-        enum satchel_status status = fields_check(cmd->content);
+        enum satchel_status status = content_check(cmd->kind, cmd->content);
         return status == SATCHEL_TOO_LARGE
                    ? refuse(status, "too many fields, or a name too long", why)
                : status == SATCHEL_OK
                    ? status
-                   : refuse(status, "the fields are malformed or a name stands twice", why);
+                   : refuse(status, "the fields are malformed, a name stands twice or has a value",
+                            why);
     }
     if (cmd->op == SATCHEL_OP_PATCH) {
         enum satchel_status status = ops_check(cmd->ops);

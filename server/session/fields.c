@@ -110,6 +110,30 @@ enum satchel_status fields_check(struct view fields)
     return count > 1 && has_duplicate(fields, count) ? SATCHEL_BAD_REQUEST : SATCHEL_OK;
 }
 
+static bool has_value(struct view fields)
+{
+    struct field field;
+    while (fields_next(&fields, &field) == STATUS_OK) {
+        if (field.value.len != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum satchel_status content_check(enum satchel_kind kind, struct view content)
+{
+    switch (kind) {
+    case SATCHEL_BLOB:
+        return SATCHEL_OK;
+    case SATCHEL_FIELDS:
+        return fields_check(content);
+    case SATCHEL_NAMES:
+        return has_value(content) ? SATCHEL_BAD_REQUEST : fields_check(content);
+    }
+    return SATCHEL_BAD_REQUEST; /* a number that is no kind */
+}
+
 enum satchel_status ops_check(struct view ops)
 {
     struct field_op op;

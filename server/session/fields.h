@@ -5,7 +5,7 @@
  *     fields:  { name length u16 | value length u32 | name | value } …   in order of insertion
  *     ops:     { op u8 | name length u16 | value length u32 | name | value } …   applied in order
  *
- * A set of names is fields with empty values. Numbers are little-endian. No padding.
+ * A set of names is fields whose values are empty. Numbers are little-endian. No padding.
  */
 #pragma once
 
@@ -36,6 +36,10 @@ enum status ops_next(struct view *rest, struct field_op *out) MUST_CHECK;
 /** Checks a whole encoding: well-formed, names 1..256 bytes, at most SATCHEL_FIELDS_MAX, no name
  * twice. */
 enum satchel_status fields_check(struct view fields);
+
+/** Checks content of a kind: any bytes are a BLOB, of NAMES all values are empty. BAD_REQUEST also
+ *  for a number that is no kind. */
+enum satchel_status content_check(enum satchel_kind kind, struct view content);
 
 /** Checks a whole encoding: well-formed, names 1..256 bytes, 1..SATCHEL_PATCH_OPS_MAX operations.
  */

@@ -25,7 +25,7 @@ struct session {
     uint64_t idle_ttl_ms; /* sliding: a touch moves expires_ms to now + this; 0 = fixed */
     struct view owner;    /* may be empty */
     enum satchel_kind kind;
-    struct view content; /* BLOB: the bytes; FIELDS: encoded as session/fields.h says */
+    struct view content; /* BLOB: the bytes; FIELDS, NAMES: encoded as session/fields.h says */
 };
 
 enum ack { ACK_DURABLE, ACK_FAST };

@@ -2,8 +2,7 @@
  * Running one command: under the lock of its shard, from reading the old state to the journal and
  * the table. That makes the order of records the order of changes (invariant 2).
  */
-#include <assert.h>
-
+#include "store/commit.h"
 #include "store/record.h"
 #include "store/store_private.h"
 
@@ -50,7 +49,7 @@ static uint64_t write_record(struct store *self, const struct change *change)
 {
     enum record_type type = record_type_of(change->kind);
     uint64_t lsn = 0;
-    uint8_t *record = journal_begin(self->journal, record_bytes(type, change), &lsn);
+    uint8_t *record = journal_begin(self->journal, record_bytes(type, change), 1, &lsn);
     if (record == NULL) {
         return 0;
     }
@@ -59,91 +58,36 @@ static uint64_t write_record(struct store *self, const struct change *change)
     return lsn;
 }
 
-/* Puts the session that a PUT or PATCH makes into the table. The entry's memory is had before the
- * record is written, so nothing can fail in between. Returns its lsn, 0 for BUSY. */
-static uint64_t put_session(struct store *self, struct shard *shard, uint64_t hash,
-                            struct slot **slot, struct change *change)
-{
-    struct entry *entry = *slot == NULL ? NULL : (*slot)->entry;
-    bool in_place = entry != NULL && !entry->tombstone && entry_fits(entry, &change->next);
-    struct entry *fresh = in_place ? NULL : entry_new(&change->next, true);
-    if (!in_place && fresh == NULL) {
-        return 0;
-    }
-    uint64_t lsn = write_record(self, change);
-    if (lsn == 0) {
-        entry_free(fresh);
-        return 0;
-    }
-    change->next.version = lsn;
-    if (in_place) {
-        entry_assign(entry, &change->next);
-    } else {
-        fresh->version = lsn;
-        if (*slot == NULL) {
-            *slot = shard_insert(shard, hash, fresh);
-        } else {
-            shard_replace(shard, *slot, fresh);
-        }
-    }
-    shard_changed(shard, *slot);
-    return lsn;
-}
-
-static uint64_t touch_session(struct store *self, struct shard *shard, struct slot *slot,
-                              const struct change *change)
-{
-    struct entry *entry = slot->entry;
-    if (change->journal_touch) {
-        uint64_t lsn = write_record(self, change);
-        if (lsn == 0) {
-            return 0;
-        }
-        shard->touch_lsn = lsn;
-        entry->touched = 1;
-    }
-    entry->expires_ms = (uint64_t)change->next.expires_ms & ((UINT64_C(1) << 44) - 1);
-    entry->idle_ttl_ms = change->next.idle_ttl_ms & ((UINT64_C(1) << 39) - 1);
-    if (change->journal_touch) {
-        shard_changed(shard, slot);
-    } else { /* what LMDB and journal have still covers it: in memory only */
-        slot_set_expiry(slot);
-    }
-    return entry_gate(shard, entry);
-}
-
 /* Carries out what session_apply decided; returns the lsn to wait for, 0 for BUSY. */
 static uint64_t carry_out(struct store *self, struct shard *shard, uint64_t hash,
-                          struct slot **slot, struct change *change)
+                          struct slot **slot, const struct change *change)
 {
-    switch (change->kind) {
-    case CHANGE_PUT:
-    case CHANGE_PATCH:
-        if (atomic_load_explicit(&self->over_budget, memory_order_relaxed)) {
+    bool grows = change->kind == CHANGE_PUT || change->kind == CHANGE_PATCH;
+    if (grows && atomic_load_explicit(&self->over_budget, memory_order_relaxed)) {
+        return 0;
+    }
+    struct entry *fresh = NULL;
+    uint64_t lsn = 0;
+    if (change_is_journalled(change)) {
+        lsn = change_prepare(*slot, change, &fresh) ? write_record(self, change) : 0;
+        if (lsn == 0) {
+            entry_free(fresh);
             return 0;
         }
-        return put_session(self, shard, hash, slot, change);
-    case CHANGE_TOUCH:
-        assert(*slot != NULL && (*slot)->entry != NULL); /* a touch changes what is there */
-        return touch_session(self, shard, *slot, change);
-    case CHANGE_DELETE: {
-        uint64_t lsn = write_record(self, change);
-        if (lsn != 0) {
-            shard_bury(shard, *slot, lsn);
-        }
-        return lsn;
     }
-    case CHANGE_NONE:
-        break;
-    }
-    return 0;
+    change_place(shard, hash, slot, fresh, change, lsn);
+    return lsn != 0 ? lsn : entry_gate(shard, (*slot)->entry);
+}
+
+enum satchel_status store_refusal(struct store *self)
+{
+    metric_add_shared(&self->metrics.busy, 1);
+    return journal_has_space(self->journal) ? SATCHEL_BUSY : SATCHEL_NO_SPACE;
 }
 
 static void answer_busy(struct store *self, struct store_reply *reply)
 {
-    enum satchel_status status = journal_has_space(self->journal) ? SATCHEL_BUSY : SATCHEL_NO_SPACE;
-    metric_add_shared(&self->metrics.busy, 1);
-    *reply = (struct store_reply){.status = status, .now_ms = reply->now_ms};
+    *reply = (struct store_reply){.status = store_refusal(self), .now_ms = reply->now_ms};
 }
 
 enum status store_execute(struct store *self, const struct command *cmd, uint64_t hash,
@@ -195,7 +139,7 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
     reply.returned = change.returned;
     reply.gate_lsn = entry == NULL ? 0 : entry_gate(shard, entry);
     if (change.kind != CHANGE_NONE) {
-        enum status room = shard_reserve(shard);
+        enum status room = shard_reserve(shard, 1, 1);
         slot = slot == NULL ? NULL : shard_find(shard, hash, cmd->id); /* reserving moves slots */
         reply.gate_lsn = room != STATUS_OK ? 0 : carry_out(self, shard, hash, &slot, &change);
         if (reply.gate_lsn == 0) {

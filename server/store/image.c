@@ -19,6 +19,11 @@ void image_encode(uint8_t *to, const struct session *session, uint64_t version)
     (void)put_view(to, session->content);
 }
 
+static bool is_kind(uint8_t number)
+{
+    return number == SATCHEL_BLOB || number == SATCHEL_FIELDS || number == SATCHEL_NAMES;
+}
+
 enum status image_decode(struct view bytes, struct session *out)
 {
     const uint8_t *from = bytes.ptr;
@@ -32,8 +37,7 @@ enum status image_decode(struct view bytes, struct session *out)
     size_t owner_len = from[4];
     size_t content_len = load_u32(from + 8);
     if (id_len == 0 || id_len > SATCHEL_ID_BYTES_MAX || content_len > SATCHEL_VALUE_BYTES_MAX ||
-        IMAGE_HEADER_BYTES + id_len + owner_len + content_len != bytes.len ||
-        (from[1] != SATCHEL_BLOB && from[1] != SATCHEL_FIELDS)) {
+        IMAGE_HEADER_BYTES + id_len + owner_len + content_len != bytes.len || !is_kind(from[1])) {
         return STATUS_INVALID;
     }
     const uint64_t time_max = UINT64_C(1) << 44;

@@ -66,7 +66,7 @@ struct journal {
 
 /* ---- Records ----------------------------------------------------------------------------- */
 
-uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn)
+uint8_t *journal_begin(struct journal *self, size_t bytes, uint32_t count, uint64_t *first_lsn)
 {
     (void)pthread_mutex_lock(&self->lock);
     uint64_t undurable = atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed);
@@ -90,8 +90,9 @@ uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn)
     }
     uint8_t *record = chunk->bytes + chunk->len;
     chunk->len += bytes;
-    chunk->count++;
-    *lsn = self->next_lsn++;
+    chunk->count += count;
+    *first_lsn = self->next_lsn;
+    self->next_lsn += count;
     /* Relaxed: only counted with; written under the lock here, by the journal thread as well. */
     atomic_fetch_add_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);
     atomic_fetch_add_explicit(&self->total_bytes, bytes, memory_order_relaxed);

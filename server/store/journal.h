@@ -65,12 +65,14 @@ enum status journal_open(const struct journal_options *options, struct journal *
 enum status journal_close(struct journal *self);
 
 /**
- * Opens the journal for one record of `bytes`: returns where to encode it, and its lsn, with the
- * journal locked until journal_end(). NULL when more than undurable_bytes_max is waiting, out of
- * memory or failed; then it is not locked and no lsn was given out. Called with a shard locked,
- * which makes the order of records the order of changes (invariant 2). Any thread.
+ * Opens the journal for `count` records of `bytes` in all, which become part of one frame: returns
+ * where to encode them one behind the other, and the lsn of the first, with the journal locked
+ * until journal_end(). NULL when more than undurable_bytes_max is waiting, out of memory or failed;
+ * then it is not locked and no lsn was given out. Called with a shard locked, which makes the order
+ * of records the order of changes (invariant 2). Any thread.
  */
-uint8_t *journal_begin(struct journal *self, size_t bytes, uint64_t *lsn) MUST_CHECK;
+uint8_t *journal_begin(struct journal *self, size_t bytes, uint32_t count,
+                       uint64_t *first_lsn) MUST_CHECK;
 
 /** Ends what journal_begin() began; journal_flush() sends it on its way. */
 void journal_end(struct journal *self);

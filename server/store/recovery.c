@@ -57,7 +57,7 @@ static enum status add_row(void *arg, uint64_t rowid, const struct session *sess
     struct shard *shard = table_shard(&store->table, hash);
     shard_lock(shard);
     const struct slot *same = shard_find(shard, hash, session->id);
-    enum status status = same != NULL ? STATUS_CORRUPT : shard_reserve(shard);
+    enum status status = same != NULL ? STATUS_CORRUPT : shard_reserve(shard, 1, 1);
     if (same != NULL) {
         (void)snprintf(self->why, sizeof self->why,
                        "rows %" PRIu64 " and %" PRIu64 " are of the same session",
@@ -86,7 +86,7 @@ static enum status replay_put(struct shard *shard, uint64_t hash, struct slot *s
                               const struct session *session)
 {
     struct entry *entry = entry_new(session, true);
-    enum status status = entry == NULL ? STATUS_NO_MEMORY : shard_reserve(shard);
+    enum status status = entry == NULL ? STATUS_NO_MEMORY : shard_reserve(shard, 1, 1);
     if (status != STATUS_OK) {
         entry_free(entry);
         return status;
@@ -119,7 +119,7 @@ static enum status replay_patch(struct recovery *self, struct shard *shard, uint
                                 struct slot *slot, uint64_t lsn, const struct record *record)
 {
     struct session session = entry_session(slot->entry);
-    if (session.kind != SATCHEL_FIELDS ||
+    if (session.kind == SATCHEL_BLOB ||
         fields_patch(session.content, record->ops, SATCHEL_VALUE_BYTES_MAX, &self->patched, NULL,
                      NULL) != SATCHEL_OK) {
         return STATUS_CORRUPT;
@@ -142,7 +142,7 @@ static enum status replay_locked(struct recovery *self, struct shard *shard, uin
     if (slot == NULL || slot->entry->tombstone) {
         return STATUS_OK; /* its row was deleted by a checkpoint that knew a later change */
     }
-    enum status status = shard_reserve(shard);
+    enum status status = shard_reserve(shard, 1, 1);
     slot = shard_find(shard, hash, record->session.id);
     if (status == STATUS_OK && record->type == RECORD_DELETE) {
         shard_bury(shard, slot, lsn);

@@ -16,6 +16,7 @@
 #include "base/ownership.h"
 #include "base/status.h"
 #include "session/session.h"
+#include "session/transaction.h"
 #include "store/segment.h"
 
 struct store; /* opaque */
@@ -48,6 +49,9 @@ struct store_events {
      * durable: in order, each once. NULL: nobody wants to know. Checkpoint thread until the store
      * serves, then journal thread */
     void (*changes)(void *arg, const struct store_changes *changes);
+    /* A session that had expired is gone from memory; `id` is valid during the call, and the
+     * session is locked. NULL: nobody wants to know. The thread of store_sweep() */
+    void (*expired)(void *arg, struct view id);
     void *arg; /* borrowed */
 };
 
@@ -123,6 +127,26 @@ enum status store_execute(struct store *self, const struct command *cmd, uint64_
                           int64_t now_ms, struct session_scratch *scratch, void *waiter,
                           store_reply_fn answer, void *answer_arg) MUST_CHECK;
 
+/* What came of a transaction. */
+struct store_outcome {
+    enum satchel_status status; /* OK: it is done; LOADING, STOPPING: the body did not run; BUSY,
+                                   NO_SPACE, TOO_LARGE: it ran, and nothing has changed */
+    uint64_t gate_lsn;          /* as in struct store_reply */
+};
+
+/** Reads and stages with transaction.h; the sessions are locked. Runs on the calling thread. */
+typedef void (*store_body_fn)(void *arg, struct transaction *transaction);
+
+/**
+ * Runs `body` on the sessions that the transaction names and commits what it staged: all of it or,
+ * when that fails, nothing. Returns OK, or AGAIN: a value is not in memory, nothing has happened,
+ * and if `waiter` is not NULL, events.loaded(waiter) will be called, after which it is to be tried
+ * again. Any thread that runs commands.
+ */
+enum status store_transact(struct store *self, struct transaction *transaction, void *waiter,
+                           store_body_fn body, void *body_arg,
+                           struct store_outcome *out) MUST_CHECK;
+
 /** Makes the changes so far durable: now when somebody waits for it (`awaited`), otherwise within
  *  milliseconds. To be called after each batch of store_execute(). */
 void store_flush(struct store *self, bool awaited);
@@ -196,6 +220,9 @@ typedef void (*store_scan_fn)(void *arg, const struct store_scan_entry *entry);
  */
 uint64_t store_scan(struct store *self, uint64_t cursor, uint64_t count, struct view prefix,
                     int64_t now_ms, store_scan_fn visit, void *visit_arg, uint64_t *gate_lsn);
+
+/** A cursor for store_scan() that lies anywhere, as the random number says. */
+uint64_t store_cursor_anywhere(uint64_t random);
 
 /** Sessions in the store, expired ones that were not reclaimed yet included. */
 uint64_t store_session_count(struct store *self);

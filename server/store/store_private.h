@@ -129,6 +129,9 @@ void store_on_journal_failed(void *arg, const char *why);
 /** Lets values leave memory that is over its budget. The thread of store_sweep(), or recovery. */
 void store_keep_budget(struct store *self);
 
+/** Why the store does not take a change for now. Any thread. */
+enum satchel_status store_refusal(struct store *self);
+
 /** Notes that a part of a checkpoint begins now, for store_stalled_ms(). Keeper thread. */
 void store_begin_io(struct store *self);
 

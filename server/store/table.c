@@ -171,15 +171,18 @@ static enum status resize(struct shard *self, uint32_t capacity)
     }
 }
 
-static enum status list_reserve(struct entry_list *list)
+static enum status list_reserve(struct entry_list *list, uint32_t count)
 {
-    if (list->count < list->cap) {
+    if (list->cap - list->count >= count) {
         return STATUS_OK;
     }
-    if (list->count == ENTRY_LIST_MAX) {
+    if (ENTRY_LIST_MAX - list->count < count) {
         return STATUS_TOO_LARGE;
     }
     uint32_t cap = list->cap == 0 ? LIST_LEAST : list->cap * 2;
+    while (cap - list->count < count) {
+        cap *= 2;
+    }
     struct entry **items = realloc(list->items, cap * sizeof(struct entry *));
     if (items == NULL) {
         return STATUS_NO_MEMORY;
@@ -189,17 +192,27 @@ static enum status list_reserve(struct entry_list *list)
     return STATUS_OK;
 }
 
-enum status shard_reserve(struct shard *self)
+/* Slots in use up to the end of the tail follow each other, so one place tells about all behind it.
+ */
+static bool tail_has_room(const struct shard *self, uint32_t count)
 {
-    enum status status = list_reserve(&self->dirty);
+    return slots_of(self)[self->slot_count - 1 - count].entry == NULL;
+}
+
+enum status shard_reserve(struct shard *self, uint32_t inserts, uint32_t changes)
+{
+    _Static_assert(SHARD_INSERTS_MAX <= TAIL_SLOTS / 2, "an empty index has room for them");
+    enum status status = inserts > SHARD_INSERTS_MAX ? STATUS_TOO_LARGE
+                                                     : list_reserve(&self->dirty, changes);
     uint32_t capacity = capacity_of(self);
     /* Grows at 4/5 full by a quarter: between 64 % and 80 % full, 20 to 25 bytes a session. */
-    if (status == STATUS_OK && (self->used + 1) > capacity / 5 * 4) {
+    while (status == STATUS_OK && (self->used + inserts) > capacity / 5 * 4) {
         status = resize(self, capacity + capacity / 4);
+        capacity = capacity_of(self);
     }
-    /* The tail's next-to-last slot in use: another displaced entry might not fit. Growing spreads
-     * entries, unless they share their hash, as an index that is nearly empty says. */
-    while (status == STATUS_OK && slots_of(self)[self->slot_count - 2].entry != NULL) {
+    /* So many displaced entries might not fit. Growing spreads them, unless they share their hash,
+     * as an index that is nearly empty says. */
+    while (status == STATUS_OK && !tail_has_room(self, inserts)) {
         capacity = capacity_of(self);
         status = self->used < capacity / 8 ? STATUS_TOO_LARGE
                                            : resize(self, capacity + capacity / 2);

@@ -87,10 +87,12 @@ void shard_unlock(struct shard *self);
 /** The slot of `id`, tombstones included, or NULL. Valid until the shard changes. */
 struct slot *shard_find(struct shard *self, uint64_t hash, struct view id);
 
-/** Makes sure that one more entry can be inserted and put into the dirty list without failing.
- *  NO_MEMORY; TOO_LARGE when the shard's dirty list is full, or too many of its ids
- *  share one hash. Slots move. */
-enum status shard_reserve(struct shard *self) MUST_CHECK;
+enum { SHARD_INSERTS_MAX = 32 };
+
+/** Makes sure that `inserts` entries can be inserted and `changes` put into the dirty list without
+ *  failing. NO_MEMORY; TOO_LARGE: more than SHARD_INSERTS_MAX inserts, the shard's dirty list is
+ *  full, or too many of its ids share one hash. Slots move. */
+enum status shard_reserve(struct shard *self, uint32_t inserts, uint32_t changes) MUST_CHECK;
 
 /** Inserts an entry whose id is not there; shard_reserve() was called. Takes ownership. */
 struct slot *shard_insert(struct shard *self, uint64_t hash, struct entry *entry);

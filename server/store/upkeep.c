@@ -9,6 +9,14 @@ enum {
 
 /* ---- Expiry --------------------------------------------------------------------------------- */
 
+static void tell_expired(const struct store *self, const struct entry *entry)
+{
+    const struct store_events *events = &self->deps.events;
+    if (events->expired != NULL) {
+        events->expired(events->arg, entry_id(entry));
+    }
+}
+
 /* Reclaims an expired entry: gone at once when nothing of it is anywhere else, otherwise a
  * tombstone until the next checkpoint has deleted its row. No record is journalled: after a crash
  * it is found expired again. */
@@ -19,12 +27,14 @@ static bool reclaim(struct store *self, struct shard *shard, struct slot *slot)
     bool nowhere_else = entry->rowid == 0 && entry->state == ENTRY_DIRTY &&
                         entry_gate(shard, entry) <= journal_durable_lsn(self->journal);
     if (nowhere_else) {
+        tell_expired(self, entry);
         shard_remove(shard, slot);
         return true;
     }
-    if (shard_reserve(shard) != STATUS_OK) {
+    if (shard_reserve(shard, 1, 1) != STATUS_OK) {
         return false; /* the dirty list is full: later */
     }
+    tell_expired(self, entry);
     slot = shard_find(shard, hash, entry_id(entry)); /* reserving moves slots */
     shard_bury(shard, slot, entry_gate(shard, entry));
     return true;
@@ -203,4 +213,9 @@ uint64_t store_scan(struct store *self, uint64_t cursor, uint64_t count, struct 
     }
     *gate_lsn = scan.gate_lsn;
     return index < TABLE_SHARDS ? index << 32 | hash : 0;
+}
+
+uint64_t store_cursor_anywhere(uint64_t random)
+{
+    return random % ((uint64_t)TABLE_SHARDS << 32);
 }

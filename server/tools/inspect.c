@@ -67,11 +67,16 @@ static void print_content(const struct inspect *self, const char *name, struct v
     }
 }
 
+static const char *const kind_words[] = {
+#define X(name, number, tag, word) [SATCHEL_##name] = word,
+    SATCHEL_KINDS(X)
+#undef X
+};
+
 static void print_session(const struct session *session)
 {
     (void)printf(" version=%" PRIu64 " kind=%s bytes=%zu owner_bytes=%zu", session->version,
-                 session->kind == SATCHEL_FIELDS ? "fields" : "blob", session->content.len,
-                 session->owner.len);
+                 kind_words[session->kind], session->content.len, session->owner.len);
     print_time("created", session->created_ms);
     print_time("expires", session->expires_ms);
     (void)printf(" idle_ttl_ms=%" PRIu64, session->idle_ttl_ms);

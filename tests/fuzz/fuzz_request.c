@@ -49,8 +49,7 @@ static void expect_applicable(const struct command *cmd)
     session_apply(NULL, cmd, 1000, &first, &change);
     REQUIRE(change.kind == CHANGE_NONE || change.kind == CHANGE_PUT);
     if (change.kind == CHANGE_PUT) {
-        REQUIRE(change.next.kind == SATCHEL_BLOB ||
-                fields_check(change.next.content) == SATCHEL_OK);
+        REQUIRE(content_check(change.next.kind, change.next.content) == SATCHEL_OK);
         session_apply(&change.next, cmd, 1000, &second, &next);
         REQUIRE(next.kind == CHANGE_NONE || next.status == SATCHEL_OK);
     }

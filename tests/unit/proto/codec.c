@@ -107,8 +107,8 @@ Test(request, each_opcode_takes_the_critical_tags_of_its_table_and_no_others)
         {SATCHEL_OP_HELLO, " TOKEN WIRE_VERSION "},
         {SATCHEL_OP_PING, " "},
         {SATCHEL_OP_GET, " ID TOUCH "},
-        {SATCHEL_OP_SET,
-         " ID VALUE FIELDS OWNER TTL_MS IDLE_TTL_MS KEEP_TTL IF_VERSION IF_ABSENT IF_PRESENT "},
+        {SATCHEL_OP_SET, " ID VALUE FIELDS NAMES OWNER TTL_MS IDLE_TTL_MS KEEP_TTL IF_VERSION "
+                         "IF_ABSENT IF_PRESENT "},
         {SATCHEL_OP_DELETE, " ID IF_VERSION IF_ABSENT IF_PRESENT "},
         {SATCHEL_OP_TOUCH, " ID TTL_MS IDLE_TTL_MS IF_VERSION IF_ABSENT IF_PRESENT "},
         {SATCHEL_OP_PATCH,
@@ -232,14 +232,16 @@ Test(request, the_ack_comes_from_the_flags_or_else_from_the_server)
 
 Test(request, each_member_of_a_command_survives_the_way)
 {
-    struct buf fields = {0}, ops = {0}, frame = {0};
+    struct buf fields = {0}, names = {0}, ops = {0}, frame = {0};
     cr_assert_eq(fields_append(&fields, view_str("a"), view_str("1")), STATUS_OK);
+    cr_assert_eq(fields_append(&names, view_str("a"), (struct view){0}), STATUS_OK);
     cr_assert_eq(ops_append(&ops, SATCHEL_FIELD_SET, view_str("a"), view_str("2")), STATUS_OK);
     const struct view id = view_str("id");
     const struct command commands[] = {
         {.op = SATCHEL_OP_GET, .id = id, .touch = true},
         {.op = SATCHEL_OP_SET, .id = id, .kind = SATCHEL_BLOB, .ttl_ms = 11},
         {.op = SATCHEL_OP_SET, .id = id, .kind = SATCHEL_FIELDS, .content = buf_view(&fields)},
+        {.op = SATCHEL_OP_SET, .id = id, .kind = SATCHEL_NAMES, .content = buf_view(&names)},
         {.op = SATCHEL_OP_SET, .id = id, .kind = SATCHEL_BLOB, .keep_ttl = true},
         {.op = SATCHEL_OP_SET,
          .id = id,
@@ -289,6 +291,7 @@ Test(request, each_member_of_a_command_survives_the_way)
         cr_assert(in->op != SATCHEL_OP_SET || out->kind == in->kind);
     }
     buf_free(&fields);
+    buf_free(&names);
     buf_free(&ops);
     buf_free(&frame);
 }
@@ -372,6 +375,9 @@ Test(reply, a_body_against_the_rules_is_invalid)
     } cases[] = {
         {"a blob", "VALUE = \"x\"\n", STATUS_OK},
         {"a blob and fields", "VALUE = \"x\"\nFIELDS = a \"1\"\n", STATUS_INVALID},
+        {"names", "NAMES = a \"\"\n", STATUS_OK},
+        {"fields and names", "FIELDS = a \"1\"\nNAMES = a \"\"\n", STATUS_INVALID},
+        {"a name with a value", "NAMES = a \"1\"\n", STATUS_INVALID},
         {"a tag twice", "VERSION = 1\nVERSION = 1\n", STATUS_INVALID},
         {"a name twice", "FIELDS = a \"1\"; a \"2\"\n", STATUS_INVALID},
         {"an unknown optional tag", "0x7fff = \"x\"\nVERSION = 1\n", STATUS_OK},

@@ -59,7 +59,9 @@ Test(page, its_tables_are_those_of_the_header)
 #undef X
     expect_table(page, "operations", &rows);
     rows.len = 0;
-    ROW("| %d | BLOB | VALUE |\n| %d | FIELDS | FIELDS |\n", SATCHEL_BLOB, SATCHEL_FIELDS)
+#define X(name, number, tag, word) ROW("| %d | %s | %s |\n", number, #name, #tag)
+    SATCHEL_KINDS(X)
+#undef X
     expect_table(page, "kinds", &rows);
     buf_free(&rows);
     free(page);

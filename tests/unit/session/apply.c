@@ -14,7 +14,7 @@ enum { NOW = 1000000, IDLE = 160000, STEP = IDLE / 16 };
     }
 
 /* The sessions that commands meet. All have version 7 and were created at 5. */
-enum old { ABSENT, LASTING, FIXED, SLIDING, EXPIRED, BLOB };
+enum old { ABSENT, LASTING, FIXED, SLIDING, EXPIRED, BLOB, NAMES };
 
 static const struct session olds[] = {
     [LASTING] = {ID, .version = 7, .created_ms = 5, .kind = SATCHEL_FIELDS, .owner = TEXT("ann")},
@@ -24,6 +24,7 @@ static const struct session olds[] = {
     [EXPIRED] = {ID, .version = 7, .created_ms = 5, .kind = SATCHEL_FIELDS, .owner = TEXT("ann"),
                  .idle_ttl_ms = IDLE, .expires_ms = NOW},
     [BLOB] = {ID, .version = 7, .created_ms = 5, .kind = SATCHEL_BLOB},
+    [NAMES] = {ID, .version = 7, .created_ms = 5, .kind = SATCHEL_NAMES},
 };
 
 static const struct apply_case {
@@ -296,6 +297,17 @@ static const struct apply_case {
      0,
      NULL,
      "n=1"},
+    {"PATCH of names",
+     NAMES,
+     {OP(PATCH), ID},
+     "x=",
+     REFUSED(SATCHEL_WRONG_KIND),
+     7,
+     5,
+     0,
+     0,
+     NULL,
+     "n=1"},
     {"PATCH of text that is no number",
      FIXED,
      {OP(PATCH), ID},
@@ -333,7 +345,7 @@ Test(apply, each_command_does_to_each_session_what_it_should)
                   "%s: owner", at->name);
         cr_assert(view_equal(next->id, view_str("id")), "%s: id", at->name);
         char text[FIELDS_TEXT_BYTES];
-        if (next->kind == SATCHEL_FIELDS || at->old == BLOB) {
+        if (next->kind == SATCHEL_FIELDS || at->old == BLOB || at->old == NAMES) {
             cr_assert_str_eq(fields_to_text(next->content, text), at->content, "%s", at->name);
         } else {
             cr_assert(view_equal(next->content, view_str(at->content)), "%s", at->name);

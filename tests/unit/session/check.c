@@ -41,6 +41,11 @@ static const struct check_case {
     {"malformed fields",
      SATCHEL_BAD_REQUEST,
      {OP(SET), ID, .kind = SATCHEL_FIELDS, .content = ZEROS(5)}},
+    {"no names", SATCHEL_OK, {OP(SET), ID, .kind = SATCHEL_NAMES}},
+    {"malformed names",
+     SATCHEL_BAD_REQUEST,
+     {OP(SET), ID, .kind = SATCHEL_NAMES, .content = ZEROS(5)}},
+    {"a number that is no kind", SATCHEL_BAD_REQUEST, {OP(SET), ID, .kind = (enum satchel_kind)4}},
     {"longest owner",
      SATCHEL_OK,
      {OP(SET), ID, .kind = SATCHEL_BLOB, .has_owner = true, .owner = ZEROS(255)}},
@@ -94,7 +99,7 @@ Test(check, tells_for_each_command_whether_it_is_allowed_and_why_not)
 
 Test(check, fields_and_operations_are_looked_into)
 {
-    struct buf twice = {0}, once = {0}, ops = {0};
+    struct buf twice = {0}, once = {0}, names = {0}, ops = {0};
     fields_from_text(&twice, "a=1 b=2 a=3");
     fields_from_text(&once, "a=1 b=2");
     ops_from_text(&ops, "a=1 a+=2 -b");
@@ -105,6 +110,16 @@ Test(check, fields_and_operations_are_looked_into)
     cr_assert_eq(session_check_command(&cmd, VALUE_BYTES_MAX, &why), SATCHEL_OK);
     cmd = (struct command){OP(PATCH), ID, .ops = buf_view(&ops), .return_content = true};
     cr_assert_eq(session_check_command(&cmd, VALUE_BYTES_MAX, &why), SATCHEL_OK);
+    cmd = (struct command){OP(SET), ID, .kind = SATCHEL_NAMES, .content = buf_view(&once)};
+    cr_assert_eq(session_check_command(&cmd, VALUE_BYTES_MAX, &why), SATCHEL_BAD_REQUEST);
+    fields_from_text(&names, "a= b=");
+    cmd.content = buf_view(&names);
+    cr_assert_eq(session_check_command(&cmd, VALUE_BYTES_MAX, &why), SATCHEL_OK);
+    fields_from_text(&names, " a=");
+    cmd.content = buf_view(&names);
+    cr_assert_eq(session_check_command(&cmd, VALUE_BYTES_MAX, &why), SATCHEL_BAD_REQUEST,
+                 "a name stands twice");
+    buf_free(&names);
     buf_free(&twice);
     buf_free(&once);
     buf_free(&ops);

@@ -36,6 +36,11 @@ Test(codec, an_image_has_everything_and_the_durable_expiry)
     for (size_t len = 0; len < image.len; len++) {
         cr_assert(eq(int, image_decode(view_of(bytes, len), &out), STATUS_INVALID));
     }
+    for (unsigned kind = 0; kind <= UINT8_MAX; kind++) {
+        bytes[1] = (uint8_t)kind;
+        bool is_one = kind == SATCHEL_BLOB || kind == SATCHEL_FIELDS || kind == SATCHEL_NAMES;
+        cr_assert(eq(int, image_decode(image, &out), is_one ? STATUS_OK : STATUS_INVALID));
+    }
     bytes[0] = 2;
     cr_assert(eq(int, image_decode(image, &out), STATUS_UNSUPPORTED));
 }

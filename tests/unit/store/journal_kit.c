@@ -105,7 +105,7 @@ uint64_t kit_put(struct kit *self, size_t len)
         .id = view_of(id, 20), .kind = SATCHEL_BLOB, .content = view_of(content, len)};
     size_t bytes = RECORD_HEADER_BYTES + image_bytes(&session);
     uint64_t lsn = 0;
-    uint8_t *to = journal_begin(self->journal, bytes, &lsn);
+    uint8_t *to = journal_begin(self->journal, bytes, 1, &lsn);
     if (to == NULL) {
         return 0;
     }

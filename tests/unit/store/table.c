@@ -143,7 +143,7 @@ static void put(size_t number, struct random *random)
     model->version = ++versions;
     model->expires_ms = random_below(random, 2) == 0 ? 0 : (int64_t)random_below(random, 1 << 30);
     model->content_len = random_below(random, CONTENT_BYTES_MAX);
-    cr_assert(eq(int, shard_reserve(shard), STATUS_OK));
+    cr_assert(eq(int, shard_reserve(shard, 1, 1), STATUS_OK));
     struct slot *slot = find(number);
     cr_assert(eq(int, slot != NULL, was_present));
     struct session session = session_of(number, id, model);
@@ -164,7 +164,7 @@ static void put(size_t number, struct random *random)
 static void bury(size_t number)
 {
     struct model *model = &models[number];
-    cr_assert(eq(int, shard_reserve(shard), STATUS_OK));
+    cr_assert(eq(int, shard_reserve(shard, 1, 1), STATUS_OK));
     model->version = ++versions;
     model->tombstone = true;
     mark_changed(model);
@@ -353,7 +353,7 @@ Test(table, displaced_entries_are_found_and_close_gaps)
             shard_remove(shard, shard_find(shard, hashes[i], id_of(i, id)));
             present[i] = false;
         } else if (shard->used < 60 || step % 64 == 0) {
-            cr_assert(eq(int, shard_reserve(shard), STATUS_OK));
+            cr_assert(eq(int, shard_reserve(shard, 1, 1), STATUS_OK));
             (void)insert_with_hash(hashes[i], i);
             present[i] = true;
         }
@@ -374,14 +374,14 @@ Test(table, too_many_ids_of_one_hash_are_refused_and_cost_no_memory)
     size_t count = 0;
     cr_assert(eq(int, table_init(&table, 0), STATUS_OK));
     enum status status = STATUS_OK;
-    while (count < 1000 && (status = shard_reserve(shard)) == STATUS_OK) {
+    while (count < 1000 && (status = shard_reserve(shard, 1, 1)) == STATUS_OK) {
         (void)insert_with_hash(hash, count);
         count++;
     }
     cr_assert(eq(int, status, STATUS_TOO_LARGE));
     cr_assert(ge(sz, count, 32));
     for (size_t i = 0; i < 1000; i++) {
-        cr_assert(eq(int, shard_reserve(shard), STATUS_TOO_LARGE));
+        cr_assert(eq(int, shard_reserve(shard, 1, 1), STATUS_TOO_LARGE));
     }
     cr_assert(le(u32, shard->slot_count, 4096));
     for (size_t i = 0; i < count; i++) {
@@ -389,7 +389,7 @@ Test(table, too_many_ids_of_one_hash_are_refused_and_cost_no_memory)
     }
     char id[32];
     shard_remove(shard, shard_find(shard, hash, id_of(0, id)));
-    cr_assert(eq(int, shard_reserve(shard), STATUS_OK)); /* one went, one may come */
+    cr_assert(eq(int, shard_reserve(shard, 1, 1), STATUS_OK)); /* one went, one may come */
     table_close(&table);
 }
 
@@ -400,7 +400,7 @@ Test(table, homes_keep_the_order_of_hashes)
     struct random random = {.state = 13};
     cr_assert(eq(int, table_init(&table, 0), STATUS_OK));
     for (size_t i = 0; i < 400; i++) {
-        cr_assert(eq(int, shard_reserve(shard), STATUS_OK));
+        cr_assert(eq(int, shard_reserve(shard, 1, 1), STATUS_OK));
         (void)insert_with_hash(random_next(&random), i);
         uint32_t capacity = atomic_load(&shard->capacity);
         for (uint32_t index = 0; index < capacity; index += 1 + index / 3) {
