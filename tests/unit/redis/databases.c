@@ -141,6 +141,10 @@ Test(redis_databases, walks_wait_for_what_they_show)
     (void)room_say(guest, "SET a v");
     uint64_t set_lsn = guest->gate_lsn;
     cr_assert_gt(set_lsn, 0);
+    (void)room_say(guest, "KEYS *");
+    cr_expect_eq(guest->gate_lsn, set_lsn);
+    (void)room_say(guest, "SCAN 0 COUNT 1000");
+    cr_expect_eq(guest->gate_lsn, set_lsn);
     (void)room_say(guest, "FLUSHDB");
     cr_expect_gt(guest->gate_lsn, set_lsn, "the deletion is newer");
     (void)room_say(guest, "SATCHEL.ACK fast");
@@ -185,6 +189,7 @@ Test(redis_databases, ids_that_only_look_like_those_of_a_database_are_of_databas
     room_expect(guest, "SET \"\\xffdb\\x00k\" v", "+OK\r\n");
     room_expect(guest, "SET \"\\xffdb\\x10k\" v", "+OK\r\n");
     room_expect(guest, "DBSIZE", ":2\r\n");
+    room_expect(guest, "KEYS k", "*0\r\n");
     room_expect(guest, "DEL \"\\xffdb\\x00k\"", ":1\r\n");
     room_expect(guest, "KEYS *",
                 "*1\r\n$5\r\n\xff"

@@ -6,6 +6,7 @@
 #include "kit.h"
 #include "redis/client.h"
 #include "redis/expire.h"
+#include "redis/pubsub.h"
 #include "redis/strings.h"
 
 static const struct redis_command commands[] = {REDIS_KEY_COMMANDS(
@@ -106,7 +107,9 @@ Test(keys, a_copy_stays_in_its_database)
         {"COPY k n DB 9223372036854775808", "-ERR value is not an integer or out of range\r\n"},
         {"COPY k k DB 0", "-ERR source and destination objects are the same\r\n"},
     };
-    struct redis_client client = {.db = 0};
+    struct redis redis = {.pubsub = redis_pubsub_new()}; /* nobody listens to events */
+    struct redis_worker worker = {.redis = &redis};
+    struct redis_client client = {.worker = &worker, .db = 0};
     struct kit kit;
     kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
     kit.client = &client;
@@ -117,6 +120,7 @@ Test(keys, a_copy_stays_in_its_database)
     kit_expect(&kit, "COPY k m DB 3", ":1\r\n");
     kit_expect(&kit, "COPY k m DB 0 REPLACE", "-ERR DB index is out of range\r\n");
     kit_close(&kit);
+    redis_pubsub_free(redis.pubsub);
 }
 
 /* ---- What Redis does not tell by its replies ------------------------------------------------ */
