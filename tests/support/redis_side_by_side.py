@@ -32,9 +32,10 @@ for rule, names in {
         "seconds": "ttl expiretime",
         "milliseconds": "pttl pexpiretime",
         "length": "hrandfield",
-        "shape": "randomkey command command|list command|info command|docs hello client|id client|info client|list time info "
-                 "command|count memory|usage object|idletime object|help object|refcount "
-                 "config|get memory|help client|help config|help command|help pubsub|help script|help",
+        "shape": "randomkey command command|list command|info command|docs hello client|id "
+                 "client|info client|list time info command|count memory|usage object|idletime "
+                 "object|help object|refcount config|get memory|help client|help config|help "
+                 "command|help pubsub|help script|help",
 }.items():
     RULES.update(dict.fromkeys(names.split(), rule))
 
