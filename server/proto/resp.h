@@ -83,9 +83,6 @@ void resp_array(struct resp_writer *self, size_t count);
 void resp_map(struct resp_writer *self, size_t pairs);  /* RESP2: an array of twice as many */
 void resp_set(struct resp_writer *self, size_t count);  /* RESP2: an array */
 void resp_push(struct resp_writer *self, size_t count); /* RESP2: an array */
-void resp_boolean(struct resp_writer *self, bool yes);  /* RESP2: :1 or :0 */
-/** RESP2: a bulk string; both as Redis spells them. */
-void resp_double(struct resp_writer *self, double number);
 /** RESP3: a verbatim string of the format "txt"; RESP2: a bulk string. */
 void resp_verbatim(struct resp_writer *self, struct view text);
 

@@ -9,7 +9,6 @@
 enum {
     LINE_END_BYTES = 2,
     HEADER_BYTES_MAX = 1 + NUMBER_BYTES_MAX + LINE_END_BYTES, /* ":-9223372036854775808\r\n" */
-    DOUBLE_BYTES = 32, /* of 17 digits, a sign, a point and an exponent */
 };
 
 static const char VERBATIM_FORMAT[] = "txt:";
@@ -149,29 +148,6 @@ void resp_set(struct resp_writer *self, size_t count)
 void resp_push(struct resp_writer *self, size_t count)
 {
     write_header(self, self->is_resp3 ? '>' : '*', (int64_t)count);
-}
-
-void resp_boolean(struct resp_writer *self, bool yes)
-{
-    if (self->is_resp3) {
-        write_text(self, yes ? "#t\r\n" : "#f\r\n");
-    } else {
-        resp_integer(self, yes);
-    }
-}
-
-void resp_double(struct resp_writer *self, double number)
-{
-    char digits[DOUBLE_BYTES];
-    int len = snprintf(digits, sizeof digits, "%.17g", number);
-    struct view text = view_of(digits, len < 0 ? 0 : (size_t)len);
-    uint8_t *to = self->is_resp3 ? room(self, 1 + text.len + LINE_END_BYTES) : NULL;
-    if (to != NULL) {
-        *to++ = ',';
-        written(self, put_line_end(put_view(to, text)));
-    } else if (!self->is_resp3) {
-        resp_bulk(self, text);
-    }
 }
 
 void resp_verbatim(struct resp_writer *self, struct view text)

@@ -32,9 +32,10 @@ for rule, names in {
         "seconds": "ttl expiretime",
         "milliseconds": "pttl pexpiretime",
         "length": "hrandfield",
-        "shape": "randomkey command command|list command|info command|docs hello client|id client|info client|list time info "
-                 "command|count memory|usage object|idletime object|help object|refcount "
-                 "config|get memory|help client|help config|help command|help pubsub|help script|help",
+        "shape": "randomkey command command|list command|info command|docs hello client|id "
+                 "client|info client|list time info command|count memory|usage object|idletime "
+                 "object|help object|refcount config|get memory|help client|help config|help "
+                 "command|help pubsub|help script|help",
 }.items():
     RULES.update(dict.fromkeys(names.split(), rule))
 
@@ -58,7 +59,8 @@ DIFFERENCES = [
      [[b"SET", b"s1", b"value"], [b"COPY", b"s1", b"s2", b"DB", b"1"]],
      lambda args, redis, satchel: satchel == b"-ERR DB index is out of range\r\n" and
      name_of(args) == "copy" and redis[:1] in b":-"),
-    ("WATCH compares what a session is: one that was not there, and is not, has not changed",
+    ("WATCH compares what a session is: one that was not there and is not, or whose time to live was "
+     "set to the same moment, has not changed",
      [[b"WATCH", b"s1"], [b"SET", b"s1", b"value"], [b"DEL", b"s1"], [b"MULTI"],
       [b"SET", b"s2", b"value"], [b"EXEC"]],
      lambda args, redis, satchel: name_of(args) == "exec" and redis in (b"_\r\n", b"*-1\r\n") and
