@@ -3,22 +3,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "backup/compress.h"
 #include "backup/replay.h"
 #include "backup/restore_private.h"
-#include "backup/rows_stream.h"
+#include "backup/rows_fetch.h"
 #include "store/import.h"
-
-enum { PART_BYTES = 8 * 1024 * 1024 }; /* of a snapshot's rows, read in one request */
 
 struct applying {
     const struct apply_job *job;
     struct applied *out;
     struct restore_report *report;
-    char key[SNAPSHOT_NAME_BYTES];     /* of the rows */
-    struct decompressor *decompressor; /* owned, as all below */
-    struct rows_stream_reader rows;
-    struct slot slot;
+    struct slot slot; /* owned */
     struct replay replay;
 };
 
@@ -44,76 +38,6 @@ static void show(const struct applying *self, enum restore_stage stage, uint64_t
     }
 }
 
-/* ---- The snapshot --------------------------------------------------------------------------- */
-
-static enum status take_row(void *arg, struct view image, const struct session *session)
-{
-    const struct applying *self = arg;
-    (void)session;
-    return store_import_session(self->job->import, image);
-}
-
-static enum status take_raw(void *arg, struct view raw)
-{
-    struct applying *self = arg;
-    return rows_stream_read(&self->rows, raw, take_row, self);
-}
-
-static void want_part(void *arg, size_t index, struct gather_want *want)
-{
-    const struct applying *self = arg;
-    const struct manifest *manifest = &self->report->snapshot;
-    uint64_t offset = (uint64_t)index * PART_BYTES;
-    uint64_t left = manifest->stored_bytes - offset;
-    (void)snprintf(want->key, sizeof want->key, "%s", self->key);
-    want->range = (struct s3_range){offset, left < PART_BYTES ? left : PART_BYTES};
-    want->bytes_max = (size_t)want->range.bytes;
-}
-
-static enum status take_part(void *arg, size_t index, enum s3_status got, struct view bytes)
-{
-    struct applying *self = arg;
-    if (got != S3_OK) {
-        self->out->is_gone = got == S3_NOT_FOUND;
-        return say(self, STATUS_CORRUPT, "%s: %s", self->key, s3_status_text(got));
-    }
-    enum status status = decompressor_read(self->decompressor, bytes, take_raw, self);
-    if (status != STATUS_OK) {
-        const char *why = store_import_error(self->job->import);
-        why = why[0] != '\0' ? why : self->rows.errmsg;
-        why = why[0] != '\0' ? why : decompressor_error(self->decompressor);
-        /* An image that cannot be taken is damage of the snapshot. */
-        bool is_damage = status == STATUS_INVALID || status == STATUS_UNSUPPORTED;
-        return say(self, is_damage ? STATUS_CORRUPT : status, "%s: %s", self->key, why);
-    }
-    show(self, RESTORE_ROWS, (uint64_t)index * PART_BYTES + bytes.len,
-         self->report->snapshot.stored_bytes);
-    return STATUS_OK;
-}
-
-/* The rows have all come: are they what the manifest says? */
-static enum status check_rows(struct applying *self)
-{
-    const struct manifest *manifest = &self->report->snapshot;
-    enum status status = decompressor_finish(self->decompressor);
-    if (status != STATUS_OK) {
-        return say(self, status, "%s: %s", self->key, decompressor_error(self->decompressor));
-    }
-    status = rows_stream_finish(&self->rows);
-    if (status != STATUS_OK) {
-        return say(self, status, "%s: %s", self->key, self->rows.errmsg);
-    }
-    uint8_t hash[HASH128_BYTES];
-    decompressor_hash(self->decompressor, hash);
-    if (memcmp(hash, manifest->hash, sizeof hash) != 0 ||
-        decompressor_stored_bytes(self->decompressor) != manifest->stored_bytes ||
-        self->rows.rows != manifest->sessions ||
-        memcmp(self->rows.uuid, manifest->uuid, sizeof manifest->uuid) != 0) {
-        return say(self, STATUS_CORRUPT, "%s: it is not what its manifest says", self->key);
-    }
-    return STATUS_OK;
-}
-
 /* What a gather that did not end well came to; the takers have said why already. */
 static enum status gathered(struct applying *self, enum status status)
 {
@@ -121,22 +45,45 @@ static enum status gathered(struct applying *self, enum status status)
     return gather->errmsg[0] == '\0' ? status : say(self, status, "%s", gather->errmsg);
 }
 
+/* ---- The snapshot --------------------------------------------------------------------------- */
+
+static enum status take_row(void *arg, struct view image)
+{
+    const struct applying *self = arg;
+    return store_import_session(self->job->import, image);
+}
+
+static void show_rows(void *arg, uint64_t stored_bytes)
+{
+    const struct applying *self = arg;
+    show(self, RESTORE_ROWS, stored_bytes, self->report->snapshot.stored_bytes);
+}
+
 static enum status read_rows(struct applying *self)
 {
     const struct manifest *manifest = &self->report->snapshot;
-    const struct gather_job job = {
-        .count = (size_t)((manifest->stored_bytes + PART_BYTES - 1) / PART_BYTES),
-        .want = want_part,
-        .take = take_part,
-        .arg = self};
-    snapshot_name(self->key, &manifest->id, SNAPSHOT_ROWS);
-    self->decompressor = decompressor_new(manifest->raw_bytes);
-    if (self->decompressor == NULL) {
-        return say(self, STATUS_NO_MEMORY, "out of memory");
+    const struct rows_fetch_job job = {.gather = self->job->job->gather,
+                                       .manifest = manifest,
+                                       .row = take_row,
+                                       .progress = show_rows,
+                                       .arg = self};
+    char key[SNAPSHOT_NAME_BYTES];
+    char why[ROWS_FETCH_TEXT_BYTES];
+    snapshot_name(key, &manifest->id, SNAPSHOT_ROWS);
+    show_rows(self, 0);
+    enum status status = rows_fetch(&job, why);
+    if (status == STATUS_OK || job.gather->errmsg[0] != '\0') {
+        return status == STATUS_OK ? STATUS_OK : gathered(self, status);
     }
-    show(self, RESTORE_ROWS, 0, manifest->stored_bytes);
-    enum status status = gather_run(self->job->job->gather, &job);
-    return status == STATUS_OK ? check_rows(self) : gathered(self, status);
+    self->out->is_gone = status == STATUS_NOT_FOUND;
+    /* An image that cannot be taken is damage of the snapshot, too. */
+    bool is_damage = status == STATUS_CORRUPT || status == STATUS_NOT_FOUND ||
+                     status == STATUS_INVALID || status == STATUS_UNSUPPORTED;
+    const char *refused = store_import_error(self->job->import);
+    return say(self, is_damage ? STATUS_CORRUPT : status, "%s: %s", key,
+               why[0] != '\0'       ? why
+               : refused[0] != '\0' ? refused
+                                    : status_text(status));
 }
 
 /* ---- Slots ---------------------------------------------------------------------------------- */
@@ -299,8 +246,6 @@ enum status apply_plan(const struct apply_job *job, struct applied *out)
     if (status == STATUS_OK) {
         status = replay_slots(&self);
     }
-    decompressor_free(self.decompressor);
-    rows_stream_close(&self.rows);
     slot_close(&self.slot);
     return status;
 }

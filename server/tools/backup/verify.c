@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 #include "backup/hold.h"
+#include "backup/rows_fetch.h"
 #include "base/clock.h"
 #include "tools/backup/reading.h"
-#include "tools/backup/rows_check.h"
 #include "tools/backup/text.h"
 
 struct verify_options {
@@ -184,7 +184,7 @@ static enum status verify_snapshot(struct verifying *self, const struct survey_s
     struct history_way way = {0};
     char name[SNAPSHOT_NAME_BYTES];
     char what[HISTORY_TEXT_BYTES + 64] = "";
-    char why[ROWS_CHECK_TEXT_BYTES] = "";
+    char why[ROWS_FETCH_TEXT_BYTES] = "";
     snapshot_name(name, &snapshot->id, snapshot->has_manifest ? SNAPSHOT_MANIFEST : SNAPSHOT_ROWS);
     if (snapshot->state == SURVEY_UNFINISHED || snapshot->state == SURVEY_GONE) {
         return STATUS_OK; /* not to be restored from, and no damage */
@@ -192,7 +192,11 @@ static enum status verify_snapshot(struct verifying *self, const struct survey_s
     self->snapshots++;
     enum status status = STATUS_OK;
     if (snapshot->state == SURVEY_GOOD) {
-        status = rows_check(&self->reading.gather, &snapshot->manifest, on_rows, self, why);
+        const struct rows_fetch_job job = {.gather = &self->reading.gather,
+                                           .manifest = &snapshot->manifest,
+                                           .progress = on_rows,
+                                           .arg = self};
+        status = rows_fetch(&job, why);
         self->bytes_done += snapshot->rows_bytes;
     } else {
         (void)snprintf(why, sizeof why, "%s", snapshot->why);

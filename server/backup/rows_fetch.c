@@ -1,5 +1,5 @@
-/* Reading the rows of a snapshot without keeping them. */
-#include "tools/backup/rows_check.h"
+/* From the object of a snapshot to its rows. */
+#include "backup/rows_fetch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,49 +9,50 @@
 
 enum { PART_BYTES = 8 * 1024 * 1024 };
 
-struct checking {
-    const struct manifest *manifest;
-    struct decompressor *decompressor;
+struct fetching {
+    const struct rows_fetch_job *job;
+    struct decompressor *decompressor; /* owned, as the next one */
     struct rows_stream_reader rows;
-    rows_check_fn each;
-    void *arg;
+    enum status refused; /* by job->row; OK: not yet */
     char *why;
 };
 
-static enum status complain(const struct checking *self, const char *text)
+static enum status complain(const struct fetching *self, const char *text)
 {
-    (void)snprintf(self->why, ROWS_CHECK_TEXT_BYTES, "%s", text);
+    (void)snprintf(self->why, ROWS_FETCH_TEXT_BYTES, "%s", text);
     return STATUS_CORRUPT;
 }
 
 static void want_part(void *arg, size_t index, struct gather_want *want)
 {
-    const struct checking *self = arg;
+    const struct fetching *self = arg;
+    const struct manifest *manifest = self->job->manifest;
     uint64_t offset = (uint64_t)index * PART_BYTES;
-    uint64_t left = self->manifest->stored_bytes - offset;
-    snapshot_name(want->key, &self->manifest->id, SNAPSHOT_ROWS);
+    uint64_t left = manifest->stored_bytes - offset;
+    snapshot_name(want->key, &manifest->id, SNAPSHOT_ROWS);
     want->range = (struct s3_range){offset, left < PART_BYTES ? left : PART_BYTES};
     want->bytes_max = (size_t)want->range.bytes;
 }
 
-/* The stream's reader has decoded it already. */
-static enum status pass_row(void *arg, struct view image, const struct session *session)
+static enum status take_row(void *arg, struct view image, const struct session *session)
 {
-    (void)arg;
-    (void)image;
+    struct fetching *self = arg;
     (void)session;
-    return STATUS_OK;
+    if (self->job->row != NULL) {
+        self->refused = self->job->row(self->job->arg, image);
+    }
+    return self->refused;
 }
 
 static enum status take_raw(void *arg, struct view raw)
 {
-    struct checking *self = arg;
-    return rows_stream_read(&self->rows, raw, pass_row, self);
+    struct fetching *self = arg;
+    return rows_stream_read(&self->rows, raw, take_row, self);
 }
 
 static enum status take_part(void *arg, size_t index, enum s3_status got, struct view bytes)
 {
-    struct checking *self = arg;
+    struct fetching *self = arg;
     if (got == S3_NOT_FOUND) {
         return STATUS_NOT_FOUND;
     }
@@ -59,19 +60,22 @@ static enum status take_part(void *arg, size_t index, enum s3_status got, struct
         return complain(self, s3_status_text(got));
     }
     enum status status = decompressor_read(self->decompressor, bytes, take_raw, self);
-    if (status != STATUS_OK && status != STATUS_NO_MEMORY) {
+    if (self->refused != STATUS_OK || status == STATUS_NO_MEMORY) {
+        return status;
+    }
+    if (status != STATUS_OK) {
         return complain(self, self->rows.errmsg[0] != '\0'
                                   ? self->rows.errmsg
                                   : decompressor_error(self->decompressor));
     }
-    self->each(self->arg, (uint64_t)index * PART_BYTES + bytes.len);
-    return status;
+    self->job->progress(self->job->arg, (uint64_t)index * PART_BYTES + bytes.len);
+    return STATUS_OK;
 }
 
 /* All has come. */
-static enum status check_end(struct checking *self)
+static enum status check_end(struct fetching *self)
 {
-    const struct manifest *manifest = self->manifest;
+    const struct manifest *manifest = self->job->manifest;
     uint8_t hash[HASH128_BYTES];
     decompressor_hash(self->decompressor, hash);
     if (decompressor_finish(self->decompressor) != STATUS_OK) {
@@ -91,21 +95,21 @@ static enum status check_end(struct checking *self)
     return STATUS_OK;
 }
 
-enum status rows_check(struct gather *gather, const struct manifest *manifest, rows_check_fn each,
-                       void *arg, char why[static ROWS_CHECK_TEXT_BYTES])
+enum status rows_fetch(const struct rows_fetch_job *job, char why[static ROWS_FETCH_TEXT_BYTES])
 {
-    struct checking self = {.manifest = manifest, .each = each, .arg = arg, .why = why};
-    const struct gather_job job = {
-        .count = (size_t)((manifest->stored_bytes + PART_BYTES - 1) / PART_BYTES),
+    struct fetching self = {.job = job, .why = why};
+    const struct gather_job gathering = {
+        .count = (size_t)((job->manifest->stored_bytes + PART_BYTES - 1) / PART_BYTES),
         .want = want_part,
         .take = take_part,
         .arg = &self};
     why[0] = '\0';
-    self.decompressor = decompressor_new(manifest->raw_bytes);
+    job->gather->errmsg[0] = '\0';
+    self.decompressor = decompressor_new(job->manifest->raw_bytes);
     if (self.decompressor == NULL) {
         return STATUS_NO_MEMORY;
     }
-    enum status status = gather_run(gather, &job);
+    enum status status = gather_run(job->gather, &gathering);
     if (status == STATUS_OK) {
         status = check_end(&self);
     }
