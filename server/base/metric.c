@@ -26,10 +26,12 @@ double metric_bucket_bound(unsigned bucket)
 
 enum status metric_register(struct metric_registry *self, struct metric_set set)
 {
-    if (self->count == METRIC_SETS_MAX) {
+    size_t count = atomic_load_explicit(&self->count, memory_order_relaxed);
+    if (count == METRIC_SETS_MAX) {
         return STATUS_TOO_LARGE;
     }
-    self->sets[self->count++] = set;
+    self->sets[count] = set;
+    atomic_store_explicit(&self->count, count + 1, memory_order_release);
     return STATUS_OK;
 }
 
@@ -72,19 +74,20 @@ static bool table_was_visited(const struct metric_registry *self, size_t index)
 
 void metric_visit(const struct metric_registry *self, metric_visit_fn visit, void *arg)
 {
-    for (size_t i = 0; i < self->count; i++) {
+    size_t count = atomic_load_explicit(&self->count, memory_order_acquire);
+    for (size_t i = 0; i < count; i++) {
         if (self->sets[i].refresh != NULL) {
             self->sets[i].refresh(self->sets[i].refresh_arg);
         }
     }
-    for (size_t i = 0; i < self->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct metric_table *table = self->sets[i].table;
         if (table_was_visited(self, i)) {
             continue;
         }
         for (size_t row = 0; row < table->count; row++) {
             struct metric_sample sample = {.desc = &table->descs[row]};
-            for (size_t other = i; other < self->count; other++) {
+            for (size_t other = i; other < count; other++) {
                 if (self->sets[other].table == table) {
                     add_instance(&sample, self->sets[other].values);
                 }

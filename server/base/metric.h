@@ -109,7 +109,8 @@ void metric_observe_ns(struct metric_histogram *self, int64_t duration_ns);
 /** Upper bound of a bucket in seconds, inclusive; infinite for the last one. */
 double metric_bucket_bound(unsigned bucket);
 
-/* A registry: what exporters walk. Filled before threads start, immutable afterwards. */
+/* A registry: what exporters walk. Filled by one thread at the start; who looks before that is done
+ * sees the sets that are there, whole. */
 enum { METRIC_SETS_MAX = 256 };
 
 struct metric_set {
@@ -121,7 +122,7 @@ struct metric_set {
 
 struct metric_registry {
     struct metric_set sets[METRIC_SETS_MAX];
-    size_t count;
+    _Atomic size_t count; /* released behind its set, acquired before looking at any */
 };
 
 /** Adds a set; TOO_LARGE when METRIC_SETS_MAX is reached. */
