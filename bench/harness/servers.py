@@ -158,6 +158,8 @@ KINDS = {kind.name: kind for kind in (
     Kind("null-2-workers", "null server, 2 workers", NullServer, ("2",), keeps=False),
     Kind("satchel-fast", "Satchel, fast acks", Satcheld, ONE_WORKER, (("ack", "fast"),)),
     Kind("satchel-durable", "Satchel, durable acks", Satcheld, ONE_WORKER, (("ack", "durable"),)),
+    Kind("satchel-resp-fast", "Satchel, Redis protocol, fast acks", Satcheld,
+         (*ONE_WORKER, "--ack", "fast")),
     Kind("satchel-2-workers", "Satchel, 2 workers", Satcheld, ("--workers", "2"),
          (("ack", "fast"),)),
     Kind("satchel-idle", "Satchel, with idle connections", Satcheld, ONE_WORKER,

@@ -107,6 +107,10 @@ TARGETS = (
     cpu("mixed, 16 pipelined: durable", "mixed-p16", "satchel-durable", "redis-always", 0.9),
     cpu("SET, 16 pipelined: fast", "set-p16", "satchel-fast", "null", 1.25),
     cpu("SET, 16 pipelined: durable", "set-p16", "satchel-durable", "redis-always", 0.9),
+    *(cpu(f"redis-benchmark {test}, {how}: fast", f"redis-{test.lower()}-{which}",
+          "satchel-resp-fast", "redis-no-aof", 1)
+      for which, how in (("p1", "no pipelining"), ("p16", "16 pipelined"))
+      for test in ("GET", "SET")),
     rate("durable SET/s, no pipelining", "set-p1", 1.3),
     rate("durable SET/s, 16 pipelined", "set-p16", 1.3),
     rate("durable mixed/s, no pipelining", "mixed-p1", 1.6),
