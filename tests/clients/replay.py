@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """replay.py --satcheld PATH [--write] [CLIENT …]
 
-What clients send that cannot run here, because they need Java or .NET: their greetings and the
+What clients send that Debian has no packages of, according to their sources: their greetings and the
 commands of the session stores on top of them, in their order, pipelined as they do it. The replies
 are compared byte by byte, and the same is sent to a real redis-server, which shows that the bytes
 are those that these clients are used to.

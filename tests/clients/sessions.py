@@ -23,6 +23,7 @@ from resp import Resp  # noqa: E402
 TTL_S = 600
 SHORT_TTL_S = 1
 AT_ONCE = 20
+SCANNED = 250  # sessions; several steps of the stores' SCAN
 LOGINS_BEFORE, LOGINS_AFTER = 40, 80  # acknowledged before the store is killed, and when it is back
 
 
@@ -154,5 +155,25 @@ class Sessions(kit.ClientTest):
         print(f"  {self.name}: {len(logins)} acknowledged logins, 0 lost")
 
 
+class ExpressSessions(Sessions):
+    """The stores of Express also walk through all sessions."""
+
+    def test_all_sessions_are_found_and_forgotten(self):
+        with Resp(self.store.address) as conn:
+            conn.ask("FLUSHALL")
+            conn.ask("SET", "other:1", "stays")
+        users = [f"user-{number}" for number in range(SCANNED)]
+        browsers = [Browser(self.app) for _ in users]
+        at_once(AT_ONCE, lambda first: [browsers[at].login(users[at])
+                                        for at in range(first, SCANNED, AT_ONCE)])
+        found = json.loads(browsers[0].get("/users"))
+        self.assertEqual(sorted(found["users"]), sorted(users))
+        self.assertEqual(len(set(found["ids"])), SCANNED)
+        self.assertEqual(Browser(self.app).post("/forget-all"), "done")
+        self.assertEqual(browsers[-1].get("/whoami"), "nobody")
+        self.assertEqual(list(scan(self.store)), [b"other:1"])
+
+
 if __name__ == "__main__":
-    kit.run(dict.fromkeys(CLIENTS, Sessions), __doc__, "--satchel", "--node-modules")
+    kit.run({name: ExpressSessions if name.startswith("express") else Sessions for name in CLIENTS},
+            __doc__, "--satchel", "--node-modules")

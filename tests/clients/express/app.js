@@ -27,7 +27,7 @@ function versionOf(name) {
     return JSON.parse(fs.readFileSync(file, 'utf8')).version;
 }
 
-function addRoutes(app) {
+function addRoutes(app, store) {
     app.get('/versions', (request, response) => {
         const names = ['express', 'express-session'].map((name) => `${name} ${versionOf(name)}`);
         const client = clientName.startsWith('ioredis') ? 'ioredis' : 'node-redis';
@@ -56,6 +56,15 @@ function addRoutes(app) {
     app.post('/logout', (request, response, next) => {
         request.session.destroy((error) => error ? next(error) : response.send('bye'));
     });
+    // What the store can do with all its sessions at once.
+    app.get('/users', (request, response, next) => {
+        store.ids((error, ids) => error ? next(error) : store.all((failure, sessions) => failure
+            ? next(failure)
+            : response.json({ ids, users: sessions.map((one) => one.user) })));
+    });
+    app.post('/forget-all', (request, response, next) => {
+        store.clear((error) => error ? next(error) : response.send('done'));
+    });
     app.use((error, request, response, _next) => {
         response.status(503).send(error.message);
     });
@@ -65,15 +74,16 @@ async function main() {
     const client = await connect();
     const exported = require(storeName);
     const RedisStore = exported.RedisStore || exported.default;
+    const store = new RedisStore({ client });
     const app = express();
     app.use(session({
-        store: new RedisStore({ client }),
+        store,
         secret: 'of a test',
         resave: false,
         saveUninitialized: false,
         cookie: { maxAge: Number(process.env.TTL_S) * 1000 },
     }));
-    addRoutes(app);
+    addRoutes(app, store);
     const server = app.listen(0, '127.0.0.1', () => {
         console.error(`listening listen=127.0.0.1:${server.address().port}`);
     });
