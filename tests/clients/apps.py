@@ -20,9 +20,10 @@ HERE = Path(__file__).resolve().parent
 PHP_WORKERS = 24  # more than there are requests at once: with locks, each waits in a process of its own
 
 # `ids`: how the ids of its sessions begin. `database`: where they are. `is_locked`: requests of one
-# session wait for each other.
-Client = namedtuple("Client", "command environment ids database is_locked",
-                    defaults=({}, b"sess:", 0, False))
+# session wait for each other. `forgets`: takes every error for "no such session" and gives the browser
+# another cookie, whichever server it was that failed.
+Client = namedtuple("Client", "command environment ids database is_locked forgets",
+                    defaults=({}, b"sess:", 0, False, False))
 
 
 def express(client, sessions):
@@ -36,7 +37,7 @@ def php(*settings, is_locked=False):
     options = [text for pair in settings.items() for text in ("-d", "=".join(pair))]
     return Client(["php", *options, "-S", "127.0.0.1:0", "php/app.php"],
                   {"PHP_CLI_SERVER_WORKERS": str(PHP_WORKERS)}, b"PHPREDIS_SESSION:",
-                  is_locked=is_locked)
+                  is_locked=is_locked, forgets=True)  # in PHP's strict mode
 
 
 CLIENTS = {
@@ -49,7 +50,7 @@ CLIENTS = {
     "express-ioredis-6": express("ioredis-6", "connect-redis-8"),
     "flask": Client(["/usr/bin/python3", "flask/app.py"], ids=b"session:"),
     "django": Client(["/usr/bin/python3", "django/app.py"],
-                     ids=b":1:django.contrib.sessions.cache", database=1),
+                     ids=b":1:django.contrib.sessions.cache", database=1, forgets=True),
     "php": php(),
     "php-locked": php(("redis.session.locking_enabled", "1"), ("redis.session.lock_retries", "-1"),
                       is_locked=True),

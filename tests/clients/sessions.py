@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""sessions.py --satcheld PATH --satchel PATH --node-modules PATH [--write] [CLIENT …]
+"""sessions.py --satcheld PATH --satchel PATH --fill PATH --node-modules PATH [--write] [CLIENT …]
 
 What users of a web application do, with sessions in Satchel through a Redis client that does not
 know it: each of the clients of apps.py, or those that are named.
@@ -24,6 +24,7 @@ TTL_S = 600
 SHORT_TTL_S = 1
 AT_ONCE = 20
 SCANNED = 250  # sessions; several steps of the stores' SCAN
+LOADED = 100_000  # sessions; enough to be seen loading
 LOGINS_BEFORE, LOGINS_AFTER = 40, 80  # acknowledged before the store is killed, and when it is back
 
 
@@ -74,6 +75,10 @@ class Sessions(kit.ClientTest):
         with Resp(self.store.address) as conn:
             conn.ask("SELECT", self.client.database)
             return conn.ask("GET", key).value
+
+    def empty(self):
+        with Resp(self.store.address) as conn:
+            conn.ask("FLUSHALL")
 
     def test_a_user_is_known_from_login_to_logout(self):
         self.assertEqual(Browser(self.app).get("/whoami"), "nobody")
@@ -154,13 +159,28 @@ class Sessions(kit.ClientTest):
         self.assertEqual(lost, [], f"of {len(logins)} acknowledged logins")
         print(f"  {self.name}: {len(logins)} acknowledged logins, 0 lost")
 
+    def test_a_loading_store_is_not_an_empty_one(self):
+        browser, _ = self.login("fred")
+        self.addCleanup(self.empty)
+        subprocess.run([kit.OPTIONS.fill, "load", "--server", self.store.address, "--sessions",
+                        str(LOADED)], stdout=subprocess.DEVNULL, timeout=DEADLINE_S, check=True)
+        self.store.kill()
+        self.store.start_loading()
+        with Resp(self.store.address) as conn:
+            self.assertTrue(conn.ask("GET", "any").raw.startswith(b"-LOADING "))
+        if not self.client.forgets:
+            answer = browser.ask("GET", "/whoami")
+            self.assertNotEqual(answer[1], "nobody", "an error, or the answer when it has loaded")
+        self.store.wait_for_line(r"\bserving\b")
+        wait_until(lambda: browser.ask("GET", "/whoami") == (200, "fred"), "fred is known again")
+
 
 class ExpressSessions(Sessions):
     """The stores of Express also walk through all sessions."""
 
     def test_all_sessions_are_found_and_forgotten(self):
+        self.empty()
         with Resp(self.store.address) as conn:
-            conn.ask("FLUSHALL")
             conn.ask("SET", "other:1", "stays")
         users = [f"user-{number}" for number in range(SCANNED)]
         browsers = [Browser(self.app) for _ in users]
@@ -176,4 +196,4 @@ class ExpressSessions(Sessions):
 
 if __name__ == "__main__":
     kit.run({name: ExpressSessions if name.startswith("express") else Sessions for name in CLIENTS},
-            __doc__, "--satchel", "--node-modules")
+            __doc__, "--satchel", "--fill", "--node-modules")
