@@ -38,6 +38,7 @@ struct redis_multi {
     size_t watched_count;
     size_t watched_cap;
     struct buf watched_ids;
+    size_t held_bytes; /* of the two, as they count in redis->multi_bytes */
 };
 
 /* FLUSHDB and FLUSHALL, which are done in pieces: how far it has come. */
@@ -102,4 +103,5 @@ struct redis {
     struct redis_config *config;   /* owned; config.c: what CONFIG SET may change */
     struct redis_stats *stats;     /* owned; info.c: since when and from where INFO counts */
     _Atomic int databases;         /* enum redis_databases; databases.c */
+    _Atomic uint64_t multi_bytes;  /* that all connections have queued and watched; relaxed */
 };

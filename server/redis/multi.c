@@ -9,9 +9,33 @@
 enum {
     QUEUE_BYTES_MAX = 64 * 1024 * 1024, /* of one connection's arguments */
     QUEUED_MAX = 65536,
-    WATCHED_MAX = 65536,
-    KEPT_BYTES = 64 * 1024, /* by a connection after its transaction */
+    WATCHED_MAX = 1024,                  /* each new one is compared with all */
+    MULTI_BYTES_MAX = 256 * 1024 * 1024, /* queued and watched by all connections together */
+    KEPT_BYTES = 64 * 1024,              /* by a connection after its transaction */
 };
+
+/* ---- What connections hold ------------------------------------------------------------------ */
+
+/* Counts memory that the connection is going to hold until its transaction is over. False: all of
+ * them together hold too much. */
+static bool hold(struct redis_client *client, size_t bytes)
+{
+    _Atomic uint64_t *all = &client->worker->redis->multi_bytes;
+    /* Relaxed: a sum, that guards nothing else. */
+    if (atomic_fetch_add_explicit(all, bytes, memory_order_relaxed) + bytes > MULTI_BYTES_MAX) {
+        (void)atomic_fetch_sub_explicit(all, bytes, memory_order_relaxed);
+        return false;
+    }
+    client->multi.held_bytes += bytes;
+    return true;
+}
+
+static void release(struct redis_client *client)
+{
+    (void)atomic_fetch_sub_explicit(&client->worker->redis->multi_bytes, client->multi.held_bytes,
+                                    memory_order_relaxed);
+    client->multi.held_bytes = 0;
+}
 
 /* ---- The queue ------------------------------------------------------------------------------ */
 
@@ -45,12 +69,22 @@ static bool append_args(struct buf *bytes, const struct view *argv, size_t argc)
     return true;
 }
 
+static size_t args_bytes(const struct view *argv, size_t argc)
+{
+    size_t bytes = argc * sizeof(uint32_t);
+    for (size_t i = 0; i < argc; i++) {
+        bytes += argv[i].len;
+    }
+    return bytes;
+}
+
 void redis_multi_queue(struct redis_client *client, const struct redis_command *command,
                        const struct view *argv, size_t argc, struct resp_writer *out)
 {
     struct redis_multi *multi = &client->multi;
     size_t before = multi->bytes.len;
-    if (!grow_queue(multi) || !append_args(&multi->bytes, argv, argc)) {
+    if (!hold(client, sizeof(struct redis_queued) + args_bytes(argv, argc)) || !grow_queue(multi) ||
+        !append_args(&multi->bytes, argv, argc)) {
         multi->bytes.len = before;
         multi->is_broken = true;
         resp_error(out, "ERR the transaction is too large");
@@ -79,11 +113,13 @@ void redis_multi_reset(struct redis_client *client)
         buf_free(&multi->bytes);
     }
     forget_watched(multi);
+    release(client);
 }
 
 void redis_multi_free(struct redis_client *client)
 {
     struct redis_multi *multi = &client->multi;
+    release(client);
     free(multi->queued);
     free(multi->watched);
     buf_free(&multi->bytes);
@@ -270,13 +306,16 @@ static bool is_watched(const struct redis_multi *multi, struct view id)
     return false;
 }
 
-static bool add_watched(struct redis_multi *multi, struct view id, const struct session *session)
+static bool add_watched(struct redis_client *client, struct view id, const struct session *session)
 {
+    struct redis_multi *multi = &client->multi;
+    if (multi->watched_count == WATCHED_MAX ||
+        !hold(client, sizeof(struct redis_watched) + id.len)) {
+        return false;
+    }
     if (multi->watched_count == multi->watched_cap) {
         size_t cap = multi->watched_cap == 0 ? 8 : multi->watched_cap * 2;
-        struct redis_watched *watched = multi->watched_count == WATCHED_MAX
-                                            ? NULL
-                                            : realloc(multi->watched, cap * sizeof *watched);
+        struct redis_watched *watched = realloc(multi->watched, cap * sizeof *watched);
         if (watched == NULL) {
             return false;
         }
@@ -306,8 +345,9 @@ void redis_watch(struct redis_call *call)
     }
     for (size_t i = 0; i < call->key_count; i++) {
         struct view id = call->sessions->keys[call->keys[i]].id;
-        if (!is_watched(multi, id) && !add_watched(multi, id, redis_session(call, i))) {
-            redis_refuse(call->out, SATCHEL_BUSY);
+        if (!is_watched(multi, id) && !add_watched(call->client, id, redis_session(call, i))) {
+            resp_error(call->out, "ERR no more than %d keys can be watched, or out of memory",
+                       WATCHED_MAX);
             return;
         }
     }
@@ -316,6 +356,10 @@ void redis_watch(struct redis_call *call)
 
 void redis_unwatch(struct redis_call *call)
 {
-    forget_watched(&call->client->multi);
+    struct redis_client *client = call->client;
+    forget_watched(&client->multi);
+    if (!client->multi.is_open) { /* otherwise EXEC is going to release all */
+        release(client);
+    }
     redis_ok(call);
 }
