@@ -141,19 +141,21 @@ struct step {
 struct exec {
     struct redis_call *call;
     struct step *steps; /* owned */
+    size_t count;       /* of steps */
     struct view *args;  /* owned: of all steps; borrowed from the queue */
 };
 
 static bool unpack(struct exec *self, const struct redis_multi *multi)
 {
-    self->steps = calloc(multi->queued_count + 1, sizeof *self->steps);
+    self->count = multi->queued_count;
+    self->steps = calloc(self->count + 1, sizeof *self->steps);
     self->args = calloc(multi->queued_args + 1, sizeof *self->args);
     if (self->steps == NULL || self->args == NULL) {
         return false;
     }
     const uint8_t *at = multi->bytes.ptr;
     size_t used = 0;
-    for (size_t i = 0; i < multi->queued_count; i++) {
+    for (size_t i = 0; i < self->count; i++) {
         const struct redis_queued *queued = &multi->queued[i];
         self->steps[i] = (struct step){
             .command = queued->command, .argv = self->args + used, .argc = queued->argc};
@@ -182,7 +184,7 @@ static bool name_steps(const struct exec *self)
     struct redis_client *client = self->call->client;
     uint8_t db = client->db;
     bool is_fine = true;
-    for (size_t i = 0; is_fine && i < client->multi.queued_count; i++) {
+    for (size_t i = 0; is_fine && i < self->count; i++) {
         struct step *step = &self->steps[i];
         step->first_key = client->worker->key_count;
         is_fine = redis_keys_add_all(client, step->command, step->argv, step->argc,
@@ -239,8 +241,8 @@ static void exec_body(void *arg, struct transaction *transaction)
             return;
         }
     }
-    resp_array(out, multi->queued_count);
-    for (size_t i = 0; i < multi->queued_count; i++) {
+    resp_array(out, self->count);
+    for (size_t i = 0; i < self->count; i++) {
         const struct step *step = &self->steps[i];
         struct redis_call call = redis_call_of(client, step->command, step->argv, step->argc, out,
                                                self->call->now_ms);

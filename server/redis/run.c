@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "redis/multi.h"
 #include "redis/names.h"
 #include "redis/pubsub.h"
@@ -311,10 +312,22 @@ static void abort_exec(struct redis_client *client, struct resp_writer *out, siz
     redis_multi_reset(client);
 }
 
+/* A page in a browser can be made to post anything to any port: what looks like HTTP ends the
+ * connection before something behind it runs, as in Redis. */
+static bool is_http(const struct redis_call *call)
+{
+    return resp_is_word(call->argv[0], "post") || resp_is_word(call->argv[0], "host:");
+}
+
 static void run_request(struct redis_call *call)
 {
     struct redis_client *client = call->client;
     size_t before = call->out->to->len;
+    if (is_http(call)) {
+        log_warn("a Redis connection looks like HTTP and is closed", "peer=%s", client->peer);
+        client->ends = true;
+        return;
+    }
     call->command = find_command(call->argv, call->argc, call->out);
     bool is_fine = call->command != NULL && is_allowed(client, call->command, call->out);
     if (!is_fine) {

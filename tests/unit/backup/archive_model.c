@@ -368,3 +368,10 @@ void model_lose(struct model *self)
     }
     self->has_losses = true;
 }
+
+bool model_is_same(const struct manifest *a, const struct manifest *b)
+{
+    return a->id.from_lsn == b->id.from_lsn && a->id.epoch == b->id.epoch &&
+           a->id.nonce == b->id.nonce && a->through_lsn == b->through_lsn &&
+           a->next_seq == b->next_seq && a->time_ms == b->time_ms;
+}

@@ -119,3 +119,6 @@ bool model_is_ancestor(const struct model *self, uint64_t older, uint64_t newer)
 
 /** Does one change to a state, unless the row has it already, as recovery does. */
 void model_apply(struct model_state *state, const struct model_change *change);
+
+/** True when they are of the same snapshot. */
+bool model_is_same(const struct manifest *a, const struct manifest *b);

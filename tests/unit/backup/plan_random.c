@@ -124,7 +124,7 @@ static uint64_t look_further(uint64_t before)
 static size_t index_of(const struct manifest *manifest)
 {
     size_t i = 0;
-    while (memcmp(&manifests[i], manifest, sizeof *manifest) != 0) {
+    while (!model_is_same(&manifests[i], manifest)) {
         i++;
     }
     return i;

@@ -96,7 +96,7 @@ static void prune(size_t latest)
 static bool is_kept(const struct manifest *manifest)
 {
     for (size_t i = 0; i < after.manifest_count; i++) {
-        if (memcmp(&after.manifests[i], manifest, sizeof *manifest) == 0) {
+        if (model_is_same(&after.manifests[i], manifest)) {
             return true;
         }
     }
@@ -119,8 +119,8 @@ static bool is_named(uint64_t lsn)
 
 static bool is_same(const struct plan *old, const struct plan *new)
 {
-    return new->is_found &&memcmp(&before.manifests[old->manifest], &after.manifests[new->manifest],
-                                  sizeof(struct manifest)) == 0;
+    return new->is_found &&model_is_same(&before.manifests[old->manifest],
+                                         &after.manifests[new->manifest]);
 }
 
 /* The newest change of a slot that is not void; 0: all are. */
