@@ -73,8 +73,10 @@ static void on_arrived(void *arg, struct conn *conn, struct view bytes)
 {
     (void)arg;
     struct serve_worker *self = worker_state(conn_worker(conn));
-    const struct client *client = conn_state(conn);
-    if (client->redis == NULL) {
+    struct client *client = conn_state(conn);
+    if (client->redis != NULL) {
+        serve_redis_arrived(self, client, bytes);
+    } else {
         serve_native_arrived(self, bytes);
     }
 }

@@ -157,6 +157,9 @@ bool serve_native_again(struct serve_worker *self, struct waiting_load *load) MU
 /** The connection speaks it. False: no memory. */
 bool serve_redis_begin(struct client *client) MUST_CHECK;
 
+/** The same for a connection of this protocol as serve_native_arrived(). */
+void serve_redis_arrived(struct serve_worker *self, struct client *client, struct view bytes);
+
 /** Answers what arrived; as `received` of struct net_handler. */
 size_t serve_redis_received(struct serve_worker *self, struct client *client, struct view bytes,
                             size_t *need);

@@ -8,6 +8,7 @@
 #include "serve_private.h"
 
 enum {
+    LOOK_AHEAD_MAX = 16,
     PUBLISHED_BYTES_MAX = 32 * 1024 * 1024, /* of a subscriber's unread messages */
     PUBLISHED_PARKED_BYTES_MAX = 2 * PARKED_BYTES_MAX,
 };
@@ -48,15 +49,48 @@ static bool fetch_value(struct serve_worker *self, struct client *client,
     return true;
 }
 
+/* What requests behind the first need comes from memory while those before them are answered.
+ * Returns how many it looked at. */
+static unsigned look_ahead(struct serve_worker *self, struct client *client, struct view bytes)
+{
+    uint64_t hashes[LOOK_AHEAD_MAX];
+    unsigned count = 0;
+    unsigned found = 0;
+    while (count < LOOK_AHEAD_MAX && redis_peek(client->redis, &bytes, &hashes[found])) {
+        if (hashes[found] != 0) {
+            store_prefetch_slot(self->serve->store, hashes[found++]);
+        }
+        count++;
+    }
+    for (unsigned i = 0; i < found; i++) {
+        store_prefetch_session(self->serve->store, hashes[i]);
+    }
+    return count == 0 ? LOOK_AHEAD_MAX : count; /* a part of a request: not soon again */
+}
+
+void serve_redis_arrived(struct serve_worker *self, struct client *client, struct view bytes)
+{
+    uint64_t hash = 0;
+    if (self->expected_count < BATCH_MAX && redis_peek(client->redis, &bytes, &hash) && hash != 0) {
+        store_prefetch_slot(self->serve->store, hash);
+        self->expected[self->expected_count++] = hash;
+    }
+}
+
 size_t serve_redis_received(struct serve_worker *self, struct client *client, struct view bytes,
                             size_t *need)
 {
     size_t used = 0;
+    unsigned ahead = 1; /* serve_redis_arrived() has looked at the first */
     while (used < bytes.len && !client->ends && !client->is_loading &&
            !conn_is_full(client->conn) && !serve_pause_if_needed(self, client)) {
         struct redis_request request = {.bytes = view_of(bytes.ptr + used, bytes.len - used),
                                         .now_ms = self->now_ms,
                                         .out = &self->reply};
+        if (ahead == 0) {
+            ahead = look_ahead(self, client, request.bytes);
+        }
+        ahead--;
         self->reply.len = 0;
         enum redis_outcome outcome = redis_answer(client->redis, &request);
         if (outcome == REDIS_WAITING && fetch_value(self, client, &request, &outcome)) {

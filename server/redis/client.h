@@ -84,6 +84,7 @@ struct redis_worker {
     struct redis *redis; /* borrowed */
     void *worker_arg;    /* the glue's */
     struct resp_request request;
+    struct resp_request peeked; /* of redis_peek() */
     struct transaction sessions;
     struct redis_scratch scratch;
     struct buf events;

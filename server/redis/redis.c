@@ -71,6 +71,7 @@ void redis_worker_free(struct redis_worker *self)
     }
     redis_inbox_free(self->inbox);
     resp_request_free(&self->request);
+    resp_request_free(&self->peeked);
     transaction_free(&self->sessions);
     buf_free(&self->scratch.content);
     buf_free(&self->scratch.ops);

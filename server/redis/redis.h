@@ -73,6 +73,13 @@ struct redis_request {
     bool ends;         /* the connection ends behind this reply */
 };
 
+/**
+ * Looks at the request at the front of `*bytes` and takes it off there, without answering it:
+ * `*hash` is that of the session that it is probably about (store_hash()), for a prefetch, or 0.
+ * False: there is no whole request.
+ */
+bool redis_peek(struct redis_client *self, struct view *bytes, uint64_t *hash) MUST_CHECK;
+
 /** Answers the request at the front of the bytes. Memory that is not there becomes an error to the
  *  client, or `ends`. */
 enum redis_outcome redis_answer(struct redis_client *self,

@@ -372,16 +372,42 @@ static void withhold(struct redis_client *client, struct buf *out, size_t before
     out->len = before;
 }
 
-enum redis_outcome redis_answer(struct redis_client *self, struct redis_request *request)
+static struct resp_limits limits_of(const struct redis_client *client)
 {
-    struct redis_worker *worker = self->worker;
-    uint64_t value_bytes_max = worker->redis->options.value_bytes_max;
-    const struct resp_limits limits = {
+    uint64_t value_bytes_max = client->worker->redis->options.value_bytes_max;
+    return (struct resp_limits){
         .args_max = ARGS_MAX,
         .bulk_bytes_max = value_bytes_max,
         .request_bytes_max = value_bytes_max + REQUEST_BYTES_EXTRA,
-        .is_stranger = !self->is_greeted,
+        .is_stranger = !client->is_greeted,
     };
+}
+
+bool redis_peek(struct redis_client *self, struct view *bytes, uint64_t *hash)
+{
+    struct redis_worker *worker = self->worker;
+    struct resp_request *peeked = &worker->peeked;
+    const struct resp_limits limits = limits_of(self);
+    struct resp_progress progress = {0};
+    size_t used = 0;
+    size_t need = 0;
+    *hash = 0;
+    /* Only arrays tell by their lengths where they end. */
+    if (bytes->len == 0 || bytes->ptr[0] != '*' ||
+        resp_decode(peeked, &limits, &progress, *bytes, &used, &need) != STATUS_OK) {
+        return false;
+    }
+    *bytes = view_of(bytes->ptr + used, bytes->len - used);
+    if (peeked->argc > 1 && self->db == 0) {
+        *hash = store_hash(worker->redis->store, peeked->argv[1]);
+    }
+    return true;
+}
+
+enum redis_outcome redis_answer(struct redis_client *self, struct redis_request *request)
+{
+    struct redis_worker *worker = self->worker;
+    const struct resp_limits limits = limits_of(self);
     struct resp_writer out = {.to = request->out, .is_resp3 = self->is_resp3};
     size_t before = request->out->len;
     request->gate_lsn = 0;

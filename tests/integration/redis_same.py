@@ -126,7 +126,7 @@ class SameAsRedis(unittest.TestCase):
 
     def test_sequences_of_commands(self):
         first, count = (int(word) for word in
-                        os.environ.get("SATCHEL_REDIS_SAME", "1 1500").split())
+                        os.environ.get("SATCHEL_REDIS_SAME", "1 2000").split())
         texts = []
         for seed in range(first, first + count):
             text = self.compare(f"seed {seed}", sequence(seed))
