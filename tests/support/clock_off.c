@@ -15,8 +15,7 @@ __attribute__((constructor)) static void read_offset(void)
     off_s = text != NULL ? strtol(text, NULL, 10) : 0;
 }
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library's are reserved
- */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's are reserved */
 __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct timespec *out)
 {
     int rc = (int)syscall(SYS_clock_gettime, id, out);
@@ -25,3 +24,4 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct ti
     }
     return rc;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
