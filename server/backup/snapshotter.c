@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "backup/archive.h"
@@ -15,7 +14,6 @@
 enum {
     RETRY_MS_STANDARD = 60000,
     POLL_MS = 1000, /* how often the log's position is asked for that is not known yet */
-    NICENESS = 10,  /* compressing has to leave the cores to requests */
     SKIP_AGE_MS_MAX = 24 * 3600 * 1000, /* of the newest snapshot */
 };
 
@@ -237,8 +235,7 @@ static void *snapshotter_run(void *arg)
     struct snapshotter *self = arg;
     struct shipper_position position;
     int64_t not_before_ms = 0;
-    /* Linux gives every thread a niceness of its own; if it does not, compressing competes. */
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
+    thread_stand_back(); /* compressing has to leave the cores to requests */
     look_at_archive(self);
     while (wait_until_due(self, not_before_ms, &position)) {
         enum status status = take(self, &position);

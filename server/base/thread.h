@@ -12,3 +12,11 @@
  */
 enum status thread_start(pthread_t *out, const char *name, void *(*run)(void *arg),
                          void *arg) MUST_CHECK;
+
+/**
+ * Lets the calling thread stand back behind others: niceness 10, and short turns. Without short
+ * turns a thread keeps its core for about 3 ms on newer kernels, whatever its niceness, and a
+ * request that arrives meanwhile waits so long. Where the kernel knows no turns of a thread's own
+ * (before 6.12) the niceness is all. Nothing fails: at worst it competes.
+ */
+void thread_stand_back(void);
