@@ -23,7 +23,7 @@ BUCKET, PREFIX = "satchel", "bench"
 SERIES = "backup"
 WITHOUT, WITH = "satchel-backup", "satchel-snapshot"  # one server, at different times
 RATE_PER_S = 10000
-CONNECTIONS = 200  # so many that none waits for one that a SET keeps busy
+IN_FLIGHT = 16  # on each connection: a GET that arrives behind a SET does not wait for that
 
 SESSIONS_FULL = 1000000  # with less where fewer keys are asked for
 SECONDS_MIN = 5  # of a run: a snapshot of a million sessions takes some
@@ -125,7 +125,7 @@ def run_once(bench, server, sessions, seconds, number, cores):
     told = load.run(bench.programs, server, {
         "keys": sessions, "value-bytes": table.VALUE_BYTES, "mix": MIX, "rate": RATE_PER_S,
         "seconds": seconds, "warmup": table.WARMUP_S, "seed": number, "preload": "no",
-        "connections": CONNECTIONS}, cores)
+        "pipeline": IN_FLIGHT}, cores)
     figures = load.figures(told, server.cpu_s() - before_s)
     return told, figures | {"memory_peak_bytes": server.memory_bytes("VmHWM"),
                             "data_file_bytes": data_file_bytes(server)}

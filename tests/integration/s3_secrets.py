@@ -148,6 +148,8 @@ class Secrets(unittest.TestCase):
                 self.search_everything(store)
                 self.search("core after a restore", take_core(store))
             self.assertGreater(self.numbers, 2)
+            print(f"  checked {OPTIONS.cores + 1} cores, and logs, answers, command lines, files and "
+                  f"archive, for {self.numbers} sets of credentials")
 
     def test_of_the_environment_are_in_the_environment_alone(self):
         with self.store() as store, SteadyLoad(store.address):
