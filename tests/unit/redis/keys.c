@@ -125,19 +125,6 @@ Test(keys, a_copy_stays_in_its_database)
 
 /* ---- What Redis does not tell by its replies ------------------------------------------------ */
 
-static void store_native(struct kit *kit)
-{
-    const struct session session = {.id = view_str("s"),
-                                    .version = 7,
-                                    .created_ms = KIT_NOW_MS - 5000,
-                                    .expires_ms = KIT_NOW_MS + 60000,
-                                    .idle_ttl_ms = 60000,
-                                    .owner = view_str("ann"),
-                                    .kind = SATCHEL_BLOB,
-                                    .content = view_str("cart")};
-    kit_store(kit, &session);
-}
-
 Test(keys, the_owner_and_the_times_of_a_session_go_with_it)
 {
     static const char *const lines[] = {"RENAME s n", "RENAMENX s n", "COPY s n", "RENAME s o",
@@ -145,7 +132,7 @@ Test(keys, the_owner_and_the_times_of_a_session_go_with_it)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct kit kit;
         kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
-        store_native(&kit);
+        kit_store_native(&kit, "cart");
         const struct session other = {
             .id = view_str("o"), .owner = view_str("bob"), .kind = SATCHEL_BLOB};
         kit_store(&kit, &other);
@@ -166,7 +153,7 @@ Test(keys, what_has_expired_is_neither_counted_nor_left_behind)
 {
     struct kit kit;
     kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
-    store_native(&kit);
+    kit_store_native(&kit, "cart");
     kit.now_ms += 60000;
     kit_expect(&kit, "EXISTS s", ":0\r\n");
     kit_expect(&kit, "TYPE s", "+none\r\n");

@@ -335,3 +335,16 @@ void kit_expect_cases(const struct kit_cases *cases)
     }
     kit_close(&kit);
 }
+
+void kit_store_native(struct kit *self, const char *content)
+{
+    const struct session session = {.id = view_str("s"),
+                                    .version = 7,
+                                    .created_ms = KIT_NOW_MS - 5000,
+                                    .expires_ms = KIT_NOW_MS + 60000,
+                                    .idle_ttl_ms = 60000,
+                                    .owner = view_str("ann"),
+                                    .kind = SATCHEL_BLOB,
+                                    .content = view_str(content)};
+    kit_store(self, &session);
+}

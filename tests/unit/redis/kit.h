@@ -102,6 +102,9 @@ const struct session *kit_find(const struct kit *self, const char *id);
 /** Stores a session as a native client would have; everything is copied. */
 void kit_store(struct kit *self, const struct session *session);
 
+/** Puts "s" there as a native client may have made it: it slides, has an owner and this content. */
+void kit_store_native(struct kit *self, const char *content);
+
 /** Stores fields or names, of which there is one. */
 void kit_store_field(struct kit *self, const char *id, enum satchel_kind kind, const char *name,
                      const char *value);

@@ -239,20 +239,6 @@ Test(strings, what_has_expired_is_not_there)
     kit_close(&kit);
 }
 
-/* A session that a native client made: it slides, and has an owner. */
-static void store_native(struct kit *kit)
-{
-    const struct session session = {.id = view_str("s"),
-                                    .version = 7,
-                                    .created_ms = KIT_NOW_MS - 5000,
-                                    .expires_ms = KIT_NOW_MS + 60000,
-                                    .idle_ttl_ms = 60000,
-                                    .owner = view_str("ann"),
-                                    .kind = SATCHEL_BLOB,
-                                    .content = view_str("old")};
-    kit_store(kit, &session);
-}
-
 Test(strings, a_sliding_session_slides_on_only_if_its_time_is_kept)
 {
     static const struct {
@@ -273,7 +259,7 @@ Test(strings, a_sliding_session_slides_on_only_if_its_time_is_kept)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct kit kit;
         kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
-        store_native(&kit);
+        kit_store_native(&kit, "old");
         (void)kit_run(&kit, cases[i].line);
         const struct session *found = kit_find(&kit, "s");
         cr_assert_not_null(found, "%s", cases[i].line);
@@ -291,7 +277,7 @@ Test(strings, nothing_is_stored_that_is_over_already)
     kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
     kit_expect(&kit, "SET new v EXAT 1", "+OK\r\n");
     cr_expect_null(kit_find(&kit, "new"));
-    store_native(&kit);
+    kit_store_native(&kit, "old");
     kit_expect(&kit, "SET s v PXAT 1749999999999 GET", "$3\r\nold\r\n");
     cr_expect_null(kit_find(&kit, "s"));
     kit_close(&kit);
@@ -306,7 +292,7 @@ Test(strings, a_value_that_is_too_large_changes_nothing)
         struct kit kit;
         kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
         kit.value_bytes_max = 5;
-        store_native(&kit);
+        kit_store_native(&kit, "old");
         kit_expect(&kit, lines[i],
                    "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
         kit_expect_events(&kit, "");
