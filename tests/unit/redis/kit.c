@@ -1,6 +1,7 @@
 /* Running commands over sessions in memory; see kit.h. */
 #include "kit.h"
 
+#include <assert.h>
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
@@ -29,6 +30,7 @@ static struct kit_session *find(const struct kit *self, struct view id)
 static void drop(struct kit *self, struct kit_session *stored)
 {
     free(stored->bytes);
+    assert(self->sessions != NULL); /* `stored` is one of them */
     *stored = self->sessions[--self->session_count];
 }
 
