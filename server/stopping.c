@@ -90,6 +90,7 @@ static bool is_snapshot_over(struct server *self)
     }
     if (self->exit_snapshot_start_ns == 0) {
         self->exit_snapshot_start_ns = clock_mono_ns(&clock_system);
+        backup_hurry(self->backup);
     }
     if (is_over(self->exit_snapshot_start_ns, ms_max)) {
         log_warn("backup: there was no time for a last snapshot",

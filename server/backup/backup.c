@@ -205,6 +205,14 @@ enum backup_outcome backup_snapshot_outcome(struct backup *self, uint64_t number
                                             : BACKUP_PENDING;
 }
 
+void backup_hurry(struct backup *self)
+{
+    struct snapshotter *snapshotter = self != NULL ? atomic_load(&self->snapshotter) : NULL;
+    if (snapshotter != NULL) {
+        snapshotter_hurry(snapshotter);
+    }
+}
+
 bool backup_is_shipped(struct backup *self)
 {
     struct shipper_status shipping = {.is_shipped = true};

@@ -63,6 +63,10 @@ enum backup_outcome { BACKUP_PENDING, BACKUP_STORED, BACKUP_FAILED };
 /** … or of one after it. Only for a number that was given. */
 enum backup_outcome backup_snapshot_outcome(struct backup *self, uint64_t number);
 
+/** Requests do not matter any more: snapshots need not stand back behind them. NULL is fine. Any
+ *  thread. */
+void backup_hurry(struct backup *self);
+
 /** Are all changes that the store has told in the archive's log? True when there are no backups. */
 bool backup_is_shipped(struct backup *self);
 

@@ -6,10 +6,13 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "base/thread.h"
+
 enum {
     COMPRESSION_LEVEL = 1,
     PIECE_BYTES = 128 * 1024,
-    WINDOW_LOG_MAX = 23, /* 8 MiB; level 1 uses half a MiB */
+    TURN_BYTES = 16 * 1024, /* raw, at a time: some ten microseconds */
+    WINDOW_LOG_MAX = 23,    /* 8 MiB; level 1 uses half a MiB */
 };
 
 struct compressor {
@@ -59,15 +62,23 @@ void compressor_free(struct compressor *self)
     }
 }
 
+static size_t turn_end(size_t begin, size_t raw_bytes)
+{
+    return raw_bytes - begin < TURN_BYTES ? raw_bytes : begin + TURN_BYTES;
+}
+
 static enum status run(struct compressor *self, struct view raw, ZSTD_EndDirective end,
                        struct buf *out)
 {
-    ZSTD_inBuffer in = {.src = raw.ptr, .size = raw.len};
+    ZSTD_inBuffer in = {.src = raw.ptr};
     size_t left;
     do {
         enum status status = buf_reserve(out, PIECE_BYTES);
         if (status != STATUS_OK) {
             return status;
+        }
+        if (in.pos == in.size) {
+            in.size = turn_end(in.pos, raw.len);
         }
         ZSTD_outBuffer to = {.dst = out->ptr + out->len, .size = PIECE_BYTES};
         left = ZSTD_compressStream2(self->context, &to, &in, end);
@@ -77,7 +88,8 @@ static enum status run(struct compressor *self, struct view raw, ZSTD_EndDirecti
         hash128_update(self->hash, view_of(to.dst, to.pos));
         self->stored_bytes += to.pos;
         out->len += to.pos;
-    } while (end == ZSTD_e_end ? left != 0 : in.pos < in.size);
+        thread_breathe();
+    } while (end == ZSTD_e_end ? left != 0 : in.pos < raw.len);
     self->raw_bytes += raw.len;
     return STATUS_OK;
 }

@@ -1,6 +1,6 @@
 /*
  * A stream into one zstd frame and back, with the XXH3-128 of what is stored. No I/O; each belongs
- * to one thread at a time.
+ * to one thread at a time. Writing calls thread_breathe().
  */
 #pragma once
 

@@ -317,8 +317,10 @@ enum s3_status s3_call_run(struct s3 *self, struct s3_call *call)
 {
     struct progress progress = {0};
     assert(call->query_count <= S3_CALL_PAIRS_MAX && call->header_count <= S3_CALL_PAIRS_MAX);
-    sigv4_hash(call->body, progress.payload_hash);
     self->error = (struct s3_error){0};
+    if (sigv4_hash(call->body, progress.payload_hash) != STATUS_OK) {
+        return note(self, S3_NO_MEMORY, "");
+    }
     do {
         self->error.attempts++;
         enum s3_status status = attempt(self, call, progress.payload_hash);

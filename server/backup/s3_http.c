@@ -19,12 +19,14 @@
 
 #include "backup/endpoint.h"
 #include "backup/secret.h"
+#include "base/thread.h"
 
 enum {
     CONNECT_MS_STANDARD = 5000,
     IDLE_MS_STANDARD = 30000,
     BUFFER_BYTES = 512 * 1024,
-    BUFFER_BYTES_SECRET = 16 * 1024, /* credentials are small, and the buffer is wiped */
+    BUFFER_BYTES_UPLOAD = 128 * 1024, /* between two calls of look_at_stop() */
+    BUFFER_BYTES_SECRET = 16 * 1024,  /* credentials are small, and the buffer is wiped */
     HEAD_BYTES_MAX = 64 * 1024,
 };
 
@@ -170,7 +172,7 @@ static size_t receive_body(char *ptr, size_t size, size_t count, void *arg)
     return bytes.len;
 }
 
-/* libcurl calls this all the time while bytes move, and once a second while none do. */
+/* libcurl calls this between two buffers while bytes move, and once a second while none do. */
 static int look_at_stop(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                         curl_off_t up)
 {
@@ -179,6 +181,7 @@ static int look_at_stop(void *arg, curl_off_t down_total, curl_off_t down, curl_
     (void)down;
     (void)up_total;
     (void)up;
+    thread_breathe();
     if (self->http->stop != NULL && stop_requested(self->http->stop)) {
         self->failure = S3_CANCELLED;
         return 1;
@@ -215,8 +218,9 @@ static void set_limits(const struct http *self, CURL *easy, const struct s3_http
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L); /* signals are the main thread's */
     long buffer = request->has_secrets ? BUFFER_BYTES_SECRET : BUFFER_BYTES;
+    long upload = request->has_secrets ? BUFFER_BYTES_SECRET : BUFFER_BYTES_UPLOAD;
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer);
-    (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer);
+    (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, upload);
 }
 
 static void set_safety(const struct http *self, CURL *easy)

@@ -18,9 +18,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/thread.h"
+
 enum {
     DAY_BYTES = 8, /* of a date: 20130524 */
     HEADERS_OWN = 4,
+    HASH_BYTES_MAX = 64 * 1024, /* at a time: some ten microseconds */
 };
 
 struct digest {
@@ -39,11 +42,25 @@ static void write_hex(struct digest digest, char out[static SIGV4_HEX_BYTES])
     out[SIGV4_HEX_BYTES - 1] = '\0';
 }
 
-void sigv4_hash(struct view body, char out[static SIGV4_HEX_BYTES])
+enum status sigv4_hash(struct view body, char out[static SIGV4_HEX_BYTES])
 {
     struct digest digest;
-    (void)SHA256(body.ptr != NULL ? body.ptr : (const uint8_t *)"", body.len, digest.bytes);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool is_good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+    for (size_t at = 0; at < body.len && is_good;) {
+        const size_t left = body.len - at;
+        const size_t bytes = left < HASH_BYTES_MAX ? left : HASH_BYTES_MAX;
+        is_good = EVP_DigestUpdate(context, body.ptr + at, bytes) == 1;
+        at += bytes;
+        thread_breathe();
+    }
+    is_good = is_good && EVP_DigestFinal_ex(context, digest.bytes, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    if (!is_good) {
+        return STATUS_NO_MEMORY; /* nothing else can fail */
+    }
     write_hex(digest, out);
+    return STATUS_OK;
 }
 
 static enum status hmac(struct view key, struct view text, struct digest *out)
@@ -268,7 +285,7 @@ static enum status hash_request(const struct sigv4_request *request, const struc
                             request->payload_hash);
     }
     if (status == STATUS_OK) {
-        sigv4_hash(buf_view(&canonical), hash);
+        status = sigv4_hash(buf_view(&canonical), hash);
     }
     if (canonical.ptr != NULL) {
         OPENSSL_cleanse(canonical.ptr, canonical.cap); /* the token was in it */

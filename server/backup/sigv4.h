@@ -83,5 +83,5 @@ enum status sigv4_sign(const struct sigv4_request *request, const struct sigv4_k
 /** Frees what it owns; it is zeroed afterwards. */
 void sigv4_signed_free(struct sigv4_signed *self);
 
-/** SHA-256 of `body` in hex. */
-void sigv4_hash(struct view body, char out[static SIGV4_HEX_BYTES]);
+/** SHA-256 of `body` in hex. OK or NO_MEMORY. Calls thread_breathe(). */
+enum status sigv4_hash(struct view body, char out[static SIGV4_HEX_BYTES]) MUST_CHECK;

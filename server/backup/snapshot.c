@@ -9,7 +9,7 @@
 #include "base/random.h"
 
 enum {
-    EXPORT_BYTES = 256 * 1024, /* a fraction of a millisecond's work, twice */
+    EXPORT_BYTES = 64 * 1024, /* some ten microseconds of the checkpoint thread's */
     PART_BYTES = 8 * 1024 * 1024,
 };
 

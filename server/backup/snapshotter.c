@@ -28,6 +28,7 @@ struct snapshotter {
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows; never held during I/O */
     pthread_cond_t wake;
+    atomic_bool hurries;
     bool stopping;
     bool is_wanted; /* somebody has asked */
     bool is_owed;   /* by the log, or because the last one failed */
@@ -235,7 +236,7 @@ static void *snapshotter_run(void *arg)
     struct snapshotter *self = arg;
     struct shipper_position position;
     int64_t not_before_ms = 0;
-    thread_stand_back(); /* compressing has to leave the cores to requests */
+    thread_stand_back(&self->hurries);
     look_at_archive(self);
     while (wait_until_due(self, not_before_ms, &position)) {
         enum status status = take(self, &position);
@@ -284,6 +285,11 @@ uint64_t snapshotter_want(struct snapshotter *self)
     (void)pthread_cond_signal(&self->wake);
     (void)pthread_mutex_unlock(&self->lock);
     return number;
+}
+
+void snapshotter_hurry(struct snapshotter *self)
+{
+    atomic_store_explicit(&self->hurries, true, memory_order_relaxed);
 }
 
 void snapshotter_owe(struct snapshotter *self)

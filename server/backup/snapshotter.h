@@ -63,6 +63,10 @@ enum status snapshotter_open(const struct snapshotter_options *options,
  *  failed. Returns the number it will have. Any thread. */
 uint64_t snapshotter_want(struct snapshotter *self);
 
+/** Requests do not matter any more: from now on snapshots need not stand back behind them (see
+ *  thread_stand_back()), the one that is being taken neither. Any thread. */
+void snapshotter_hurry(struct snapshotter *self);
+
 /** The log owes one. Any thread. */
 void snapshotter_owe(struct snapshotter *self);
 

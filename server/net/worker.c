@@ -228,6 +228,7 @@ static void *worker_main(void *arg)
 {
     struct worker *self = arg;
     struct net *net = self->net;
+    thread_be_prompt();
     self->state = net->handler.worker_started(net->handler.arg, self);
     (void)pthread_mutex_lock(&net->lock);
     net->workers_started++;

@@ -360,6 +360,7 @@ static void fail(struct journal *self, enum status status)
 static void *journal_run(void *arg)
 {
     struct journal *self = arg;
+    thread_be_prompt();
     (void)pthread_mutex_lock(&self->lock);
     for (;;) {
         errno = 0;
