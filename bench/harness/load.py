@@ -13,7 +13,7 @@ WRONG, USAGE, UNREACHABLE = 1, 2, 3
 EXTRA_S_MAX = 600  # beyond the seconds it measures: preloading, waiting for late answers
 
 
-def run(programs, server, options, cores, niceness=0, log=None):
+def run(programs, server, options, cores, niceness=0, realtime=False, log=None):
     """Loads a server; the JSON object that satchel-bench writes.
 
     `options` are its options by name; True stands for one without a value. What belongs to the kind
@@ -26,7 +26,7 @@ def run(programs, server, options, cores, niceness=0, log=None):
         every |= {"verify": "no", "preload": "no"}
     with tempfile.TemporaryDirectory(prefix="bench-load-") as directory:
         every["json"] = os.path.join(directory, "result.json")
-        command = machine.prefix(cores, niceness) + [programs.path(PROGRAM)]
+        command = machine.prefix(cores, niceness, realtime) + [programs.path(PROGRAM)]
         for name, value in every.items():
             command += [f"--{name}"] + ([] if value is True else [str(value)])
         if log:

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,13 +21,20 @@ def all_cores():
     return sorted(os.sched_getaffinity(0))
 
 
-def prefix(on_cores, niceness=0):
-    """The words before a command that put it on some cores and behind others."""
+def may_be_realtime():
+    """May this process start some that go before all normal ones?"""
+    return os.geteuid() == 0 and shutil.which("chrt") is not None
+
+
+def prefix(on_cores, niceness=0, realtime=False):
+    """The words before a command that put it on some cores, and behind others or before them."""
     words = []
     if set(on_cores) != set(all_cores()):
         words += ["taskset", "-c", ",".join(map(str, on_cores))]
     if niceness:
         words += ["nice", "-n", str(niceness)]
+    if realtime:
+        words += ["chrt", "--fifo", "1"]
     return words
 
 
