@@ -282,6 +282,15 @@ static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_by
     return status;
 }
 
+static enum status start_emf(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    self->settings.emf.task = getenv("SATCHEL_TASK_ID");
+    self->settings.emf.revision = getenv("SATCHEL_TASK_REVISION");
+    enum status status = emf_start(&self->settings.emf, self->base, &self->registry, &self->emf,
+                                   errmsg, errmsg_bytes);
+    return status == STATUS_OK ? emf_register_metrics(self->emf, &self->registry) : status;
+}
+
 static enum status register_metrics(struct server *self)
 {
     enum status status = lease_register_metrics(self->lease, &self->registry);
@@ -418,6 +427,9 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
     if (status == STATUS_OK) {
         status = start_ops(self, errmsg, errmsg_bytes);
     }
+    if (status == STATUS_OK) {
+        status = start_emf(self, errmsg, errmsg_bytes);
+    }
     if (status == STATUS_OK && is_standby) {
         log_addresses(self);
     } else if (status == STATUS_OK) {
@@ -428,10 +440,11 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
 
 static enum status stop(struct server *self)
 {
-    ops_stop(self->ops);
     if (self->net != NULL) {
         net_stop(self->net);
     }
+    emf_stop(self->emf); /* these two's metrics go: no worker may be reading them for STATS */
+    ops_stop(self->ops);
     if (self->restorer != NULL) {
         char errmsg[600];
         restorer_cancel(self->restorer);

@@ -57,6 +57,7 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
         {"Storage", store_option_descs, store_option_count, &self->store},
         {"Ownership", lease_option_descs, lease_option_count, &self->lease},
         {"Operations", ops_option_descs, ops_option_count, &self->ops},
+        {"Metrics for CloudWatch", emf_option_descs, emf_option_count, &self->emf},
         {"Backup", place_option_descs, place_option_count, &self->backup.place},
         {"Snapshots and shipping", backup_option_descs, backup_option_count, &self->backup},
         {"Restoring", restore_option_descs,
@@ -70,6 +71,9 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
     char errmsg[512] = "";
     enum status status = option_parse(groups, group_count, argc, argv, getenv, &seen, errmsg,
                                       sizeof errmsg);
+    if (status == STATUS_OK) {
+        status = emf_options_settle(&self->emf, getenv, errmsg, sizeof errmsg);
+    }
     if (status == STATUS_OK) {
         return true;
     }
