@@ -282,6 +282,16 @@ static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_by
     return status;
 }
 
+static enum status start_statsd(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    enum status status = statsd_start(&self->settings.statsd, self->base, &self->registry,
+                                      &self->statsd, errmsg, errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = statsd_register_metrics(self->statsd, &self->registry);
+    }
+    return status;
+}
+
 static enum status register_metrics(struct server *self)
 {
     enum status status = lease_register_metrics(self->lease, &self->registry);
@@ -418,6 +428,9 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
     if (status == STATUS_OK) {
         status = start_ops(self, errmsg, errmsg_bytes);
     }
+    if (status == STATUS_OK) {
+        status = start_statsd(self, errmsg, errmsg_bytes);
+    }
     if (status == STATUS_OK && is_standby) {
         log_addresses(self);
     } else if (status == STATUS_OK) {
@@ -428,6 +441,7 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
 
 static enum status stop(struct server *self)
 {
+    statsd_stop(self->statsd);
     ops_stop(self->ops);
     if (self->net != NULL) {
         net_stop(self->net);

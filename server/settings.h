@@ -5,6 +5,7 @@
 #include "lifecycle/lease.h"
 #include "net/net.h"
 #include "ops/ops.h"
+#include "ops/statsd.h"
 #include "serve.h"
 #include "store/options.h"
 
@@ -30,6 +31,7 @@ struct settings {
     struct store_options store;
     struct serve_options serve;
     struct ops_options ops;
+    struct statsd_options statsd;
     struct backup_options backup;
     struct restore_options restore;
     struct watch_options watch;
