@@ -291,6 +291,16 @@ static enum status start_emf(struct server *self, char *errmsg, size_t errmsg_by
     return status == STATUS_OK ? emf_register_metrics(self->emf, &self->registry) : status;
 }
 
+static enum status start_statsd(struct server *self, char *errmsg, size_t errmsg_bytes)
+{
+    enum status status = statsd_start(&self->settings.statsd, self->base, &self->registry,
+                                      &self->statsd, errmsg, errmsg_bytes);
+    if (status == STATUS_OK) {
+        status = statsd_register_metrics(self->statsd, &self->registry);
+    }
+    return status;
+}
+
 static enum status register_metrics(struct server *self)
 {
     enum status status = lease_register_metrics(self->lease, &self->registry);
@@ -430,6 +440,9 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
     if (status == STATUS_OK) {
         status = start_emf(self, errmsg, errmsg_bytes);
     }
+    if (status == STATUS_OK) {
+        status = start_statsd(self, errmsg, errmsg_bytes);
+    }
     if (status == STATUS_OK && is_standby) {
         log_addresses(self);
     } else if (status == STATUS_OK) {
@@ -443,7 +456,9 @@ static enum status stop(struct server *self)
     if (self->net != NULL) {
         net_stop(self->net);
     }
-    emf_stop(self->emf); /* these two's metrics go: no worker may be reading them for STATS */
+    /* The metrics of these go: no worker may be reading them for STATS. */
+    emf_stop(self->emf);
+    statsd_stop(self->statsd);
     ops_stop(self->ops);
     if (self->restorer != NULL) {
         char errmsg[600];

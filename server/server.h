@@ -33,6 +33,7 @@ struct server {
     struct net *net;
     struct ops *ops;
     struct emf *emf; /* NULL: nothing is sent to CloudWatch */
+    struct statsd *statsd; /* NULL: no metrics are pushed there */
     int64_t start_ns;
     int64_t drain_start_ns;         /* 0: not stopping */
     int64_t exit_snapshot_start_ns; /* 0: it is not the time for the last snapshot yet */

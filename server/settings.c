@@ -58,6 +58,7 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
         {"Ownership", lease_option_descs, lease_option_count, &self->lease},
         {"Operations", ops_option_descs, ops_option_count, &self->ops},
         {"Metrics for CloudWatch", emf_option_descs, emf_option_count, &self->emf},
+        {"StatsD", statsd_option_descs, statsd_option_count, &self->statsd},
         {"Backup", place_option_descs, place_option_count, &self->backup.place},
         {"Snapshots and shipping", backup_option_descs, backup_option_count, &self->backup},
         {"Restoring", restore_option_descs,

@@ -6,6 +6,7 @@
 #include "net/net.h"
 #include "ops/emf.h"
 #include "ops/ops.h"
+#include "ops/statsd.h"
 #include "serve.h"
 #include "store/options.h"
 
@@ -32,6 +33,7 @@ struct settings {
     struct serve_options serve;
     struct ops_options ops;
     struct emf_options emf;
+    struct statsd_options statsd;
     struct backup_options backup;
     struct restore_options restore;
     struct watch_options watch;

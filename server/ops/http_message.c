@@ -70,37 +70,60 @@ static bool is_header(struct view name, const char *wanted)
     return name.len == strlen(wanted) && strncasecmp((const char *)name.ptr, wanted, name.len) == 0;
 }
 
+static bool is_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+struct view view_trim(struct view bytes)
+{
+    while (bytes.len > 0 && is_space(bytes.ptr[0])) {
+        bytes = view_of(bytes.ptr + 1, bytes.len - 1);
+    }
+    while (bytes.len > 0 && is_space(bytes.ptr[bytes.len - 1])) {
+        bytes.len--;
+    }
+    return bytes;
+}
+
+bool http_next_header(struct view *headers, const char *name, struct view *value)
+{
+    while (headers->len > 0) {
+        struct view line = take_until(headers, '\n');
+        if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
+            line.len--;
+        }
+        if (is_header(take_until(&line, ':'), name)) {
+            *value = view_trim(line);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* 200 for a Content-Length of nothing, 413 for one of something, 400 for what is no number. */
 static unsigned check_length(struct view value)
 {
     unsigned code = 400;
     for (size_t i = 0; i < value.len; i++) {
         const uint8_t byte = value.ptr[i];
-        const bool is_space = byte == ' ' || byte == '\t';
-        if (!is_space && (byte < '0' || byte > '9')) {
+        if (byte < '0' || byte > '9') {
             return 400;
         }
-        if (!is_space) {
-            code = byte != '0' || code == 413 ? 413 : 200;
-        }
+        code = byte != '0' || code == 413 ? 413 : 200;
     }
     return code;
 }
 
-/* 200 when the header lines `rest` announce no body. */
-static unsigned check_no_body(struct view rest)
+/* 200 when the header lines announce no body. */
+static unsigned check_no_body(struct view headers)
 {
-    unsigned code = 200;
-    while (code == 200 && rest.len > 0) {
-        struct view value = take_until(&rest, '\n');
-        struct view name = take_until(&value, ':');
-        if (is_header(name, "Content-Length")) {
-            code = check_length(value.len > 0 && value.ptr[value.len - 1] == '\r'
-                                    ? view_of(value.ptr, value.len - 1)
-                                    : value);
-        } else if (is_header(name, "Transfer-Encoding")) {
-            code = 413;
-        }
+    struct view rest = headers;
+    struct view value;
+    unsigned code = http_next_header(&rest, "Transfer-Encoding", &value) ? 413 : 200;
+    rest = headers;
+    while (code == 200 && http_next_header(&rest, "Content-Length", &value)) {
+        code = check_length(value);
     }
     return code;
 }
@@ -122,6 +145,7 @@ unsigned http_parse_request(struct view head, struct http_request *out)
     if (!begins_with(out->path, "/")) {
         return 400;
     }
+    out->headers = head;
     return out->method == HTTP_POST ? check_no_body(head) : 200;
 }
 

@@ -8,7 +8,8 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
 
 struct http_request {
     enum http_method method;
-    struct view path; /* without query; borrowed from the bytes that were parsed */
+    struct view path;    /* without query; borrowed from the bytes that were parsed, as the next */
+    struct view headers; /* the header lines, for http_next_header() */
 };
 
 struct http_reply {
@@ -27,6 +28,13 @@ size_t http_head_length(struct view bytes);
  * cases as well. Methods are told apart only: whether the path has one is the handler's business.
  */
 unsigned http_parse_request(struct view head, struct http_request *out);
+
+/** Finds the next header of that name, in any case, in `*headers`, which then begins behind it.
+ *  False: there is none (left). `*value` is borrowed from there, without spaces around it. */
+bool http_next_header(struct view *headers, const char *name, struct view *value);
+
+/** The bytes without the spaces and tabs around them. */
+struct view view_trim(struct view bytes);
 
 /** "Not Found" for 404. A string constant, never NULL. */
 const char *http_reason(unsigned code);

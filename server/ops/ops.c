@@ -22,6 +22,7 @@ struct ops {
     struct ops_callbacks callbacks;
     struct http_server *server; /* owned */
     uint16_t port;
+    struct view headers; /* of the request that is being answered; borrowed until that is done */
 };
 
 const struct option_desc ops_option_descs[] = {
@@ -69,10 +70,15 @@ static enum status page_backupz(struct ops *self, struct http_reply *reply)
 
 static enum status page_metrics(struct ops *self, struct http_reply *reply)
 {
-    struct prometheus_writer writer = {.out = &reply->body, .status = STATUS_OK};
-    reply->content_type = PROMETHEUS_CONTENT_TYPE;
+    struct prometheus_writer writer = {
+        .out = &reply->body,
+        .is_openmetrics = prometheus_wants_openmetrics(self->headers),
+        .status = STATUS_OK};
+    reply->content_type = writer.is_openmetrics ? OPENMETRICS_CONTENT_TYPE
+                                                : PROMETHEUS_CONTENT_TYPE;
     metric_visit(self->registry, prometheus_write_sample, &writer);
     process_visit(prometheus_write_sample, &writer);
+    prometheus_end(&writer);
     return writer.status;
 }
 
@@ -143,11 +149,14 @@ static enum status write_page(struct ops *self, const struct http_request *reque
 
 static void handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
-    enum status status = write_page(arg, request, reply);
+    struct ops *self = arg;
+    self->headers = request->headers;
+    enum status status = write_page(self, request, reply);
     if (status != STATUS_OK) { /* half a page would read as a whole one */
         reply->code = 500;
         reply->body.len = 0;
     }
+    self->headers = view_of(NULL, 0);
 }
 
 enum status ops_start(const struct ops_options *options, struct event_base *base,

@@ -4,7 +4,7 @@
  *     /livez     200 as long as the main loop turns; touches nothing else, no storage above all
  *     /readyz    200 when requests are served, 503 and the reason when not
  *     /backupz   200 and how the backup is, 503 when somebody should look; see --backup
- *     /metrics   all metrics, for Prometheus
+ *     /metrics   all metrics, for Prometheus; OpenMetrics for who asks for that
  *     /snapshot  POST: asks for a snapshot. 202 and {"snapshot": N}: the one with that number,
  * which begins after this; 503: not now, 409: there are no backups; with the reason
  *

@@ -270,6 +270,32 @@ Test(ops, metrics_are_complete_and_pass_promtool)
     stop();
 }
 
+Test(ops, metrics_come_in_openmetrics_for_who_asks_for_it)
+{
+    static const struct {
+        const char *accept;
+        const char *type;
+        const char *end;
+    } cases[] = {
+        {"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+         "application/openmetrics-text; version=1.0.0; charset=utf-8", "\n# EOF\n"},
+        {"text/plain", "text/plain; version=0.0.4; charset=utf-8", "\"} 1\n"},
+    };
+    start();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char request[300];
+        (void)snprintf(request, sizeof request, "GET /metrics HTTP/1.1\r\nAccept: %s\r\n\r\n",
+                       cases[i].accept);
+        char *answer = client_request(base, ops_port(ops), request);
+        char *content_type = header_of(answer, "Content-Type");
+        cr_assert(eq(str, content_type, (char *)cases[i].type));
+        cr_assert(eq(str, answer + strlen(answer) - strlen(cases[i].end), (char *)cases[i].end));
+        free(content_type);
+        free(answer);
+    }
+    stop();
+}
+
 Test(ops, a_port_in_use_is_one_clear_line)
 {
     char errmsg[200] = "";
