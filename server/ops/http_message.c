@@ -194,11 +194,16 @@ enum status http_write_reply(const struct http_reply *reply, enum http_method me
         "Content-Type: %s\r\n"
         "Content-Length: %zu\r\n"
         "Cache-Control: no-store\r\n"
-        "%s%s%s"
-        "Connection: close\r\n\r\n",
+        "%s%s%s",
         reply->code, http_reason(reply->code), date, reply->content_type, reply->body.len,
         reply->allow != NULL ? "Allow: " : "", reply->allow != NULL ? reply->allow : "",
         reply->allow != NULL ? "\r\n" : "");
+    if (status == STATUS_OK) {
+        status = buf_append(out, reply->headers);
+    }
+    if (status == STATUS_OK) {
+        status = buf_append(out, view_str("Connection: close\r\n\r\n"));
+    }
     if (status == STATUS_OK && method != HTTP_HEAD) {
         status = buf_append(out, buf_view(&reply->body));
     }

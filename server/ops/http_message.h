@@ -16,6 +16,7 @@ struct http_reply {
     unsigned code;            /* one that http_reason() knows */
     const char *content_type; /* borrowed until the reply is written, as the next one */
     const char *allow;        /* with 405: the methods that there are */
+    struct view headers;      /* more lines, each with its CRLF; borrowed likewise; may be empty */
     struct buf body;          /* owned */
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "files.h"
 #include "ops/http.h"
 #include "ops/process.h"
 #include "ops/prometheus.h"
@@ -30,12 +31,21 @@ const struct option_desc ops_option_descs[] = {
      .type = OPTION_TEXT,
      .standard = "127.0.0.1:7402",
      .unit = "HOST:PORT",
-     .help =
-         "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics) and of "
-         "POST /snapshot; port 0 takes a free one, an empty value turns them off.",
+     .help = "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics), of "
+             "the page that shows them to people (/) and of POST /snapshot; port 0 takes a free "
+             "one, an empty value turns them off.",
      .offset = offsetof(struct ops_options, listen)},
 };
 const size_t ops_option_count = sizeof ops_option_descs / sizeof ops_option_descs[0];
+
+/* The page for people, which reads all the others; see ops/page/. */
+static enum status page_root(struct ops *self, struct http_reply *reply)
+{
+    (void)self;
+    reply->content_type = "text/html; charset=utf-8";
+    reply->headers = view_of(file_page_headers, file_page_headers_bytes);
+    return buf_append(&reply->body, view_of(file_page_html, file_page_html_bytes));
+}
 
 static enum status page_livez(struct ops *self, struct http_reply *reply)
 {
@@ -109,9 +119,9 @@ static const struct {
     enum http_method method; /* GET: HEAD as well */
     enum status (*write)(struct ops *self, struct http_reply *reply);
 } pages[] = {
-    {"/livez", HTTP_GET, page_livez},        {"/readyz", HTTP_GET, page_readyz},
-    {"/backupz", HTTP_GET, page_backupz},    {"/metrics", HTTP_GET, page_metrics},
-    {"/snapshot", HTTP_POST, page_snapshot},
+    {"/", HTTP_GET, page_root},           {"/livez", HTTP_GET, page_livez},
+    {"/readyz", HTTP_GET, page_readyz},   {"/backupz", HTTP_GET, page_backupz},
+    {"/metrics", HTTP_GET, page_metrics}, {"/snapshot", HTTP_POST, page_snapshot},
 };
 enum { PAGE_COUNT = sizeof pages / sizeof pages[0] };
 

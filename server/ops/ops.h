@@ -1,6 +1,7 @@
 /*
  * Tells the outside how the server is, by HTTP on an address of its own:
  *
+ *     /          a page for people that shows what the others say, and keeps itself up to date
  *     /livez     200 as long as the main loop turns; touches nothing else, no storage above all
  *     /readyz    200 when requests are served, 503 and the reason when not
  *     /backupz   200 and how the backup is, 503 when somebody should look; see --backup

@@ -315,8 +315,10 @@ enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_byt
     metric_add(&self->metrics.checkpoints, 1);
     metric_set(&self->metrics.file_bytes, (int64_t)rows_file_bytes(self->rows));
     metric_set(&self->metrics.applied_lsn, (int64_t)applied_lsn);
-    metric_observe_ns(&self->metrics.checkpoint_seconds,
-                      clock_mono_ns(self->deps.clock) - start_ns);
+    const int64_t end_ns = clock_mono_ns(self->deps.clock);
+    metric_observe_ns(&self->metrics.checkpoint_seconds, end_ns - start_ns);
+    /* Relaxed: it stands for itself. */
+    atomic_store_explicit(&self->checkpointed_ns, end_ns, memory_order_relaxed);
     /* Whoever is not the owner any more removes nothing: the next one may need it. */
     status = ownership_holds(&self->deps.owner) ? journal_drop_covered(self->journal, applied_lsn)
                                                 : STATUS_LOCKED;

@@ -380,6 +380,13 @@ uint64_t store_session_count(struct store *self)
     return live;
 }
 
+/* -1: this process has completed none. */
+static int64_t checkpoint_age_s(const struct store *self)
+{
+    int64_t then_ns = atomic_load_explicit(&self->checkpointed_ns, memory_order_relaxed);
+    return then_ns == 0 ? -1 : (clock_mono_ns(self->deps.clock) - then_ns) / 1000000000;
+}
+
 static void refresh(void *arg)
 {
     struct store *self = arg;
@@ -397,6 +404,8 @@ static void refresh(void *arg)
     metric_set(&self->metrics.sessions, live);
     metric_set(&self->metrics.dirty, dirty);
     metric_set(&self->metrics.memory, (int64_t)memory);
+    metric_set(&self->metrics.checkpoint_age, checkpoint_age_s(self));
+    metric_set(&self->metrics.stalled, (int64_t)store_stalled_ms(self) / 1000);
     if (store_state(self) == STORE_SERVING) {
         metric_set(&self->metrics.undurable, (int64_t)journal_undurable_bytes(self->journal));
         metric_set(&self->metrics.durable_lsn, (int64_t)journal_durable_lsn(self->journal));

@@ -30,7 +30,11 @@
     X(counter, renewals, "satchel_data_file_renewals_total", "",                                   \
       "Data files written anew after an owner that did not end in order.")                         \
     X(counter, rows_written, "satchel_checkpoint_rows_total", "", "Rows written and deleted.")     \
-    X(histogram, checkpoint_seconds, "satchel_checkpoint_seconds", "", "Time of one checkpoint.")
+    X(histogram, checkpoint_seconds, "satchel_checkpoint_seconds", "", "Time of one checkpoint.")  \
+    X(gauge, checkpoint_age, "satchel_checkpoint_age_seconds", "",                                 \
+      "Time since this process completed a checkpoint; -1: it has not yet.")                       \
+    X(gauge, stalled, "satchel_storage_stalled_seconds", "",                                       \
+      "For how long the storage has not answered a write that is under way; 0: none is.")
 METRIC_STRUCT(store_metrics, STORE_METRICS)
 METRIC_TABLE_DECLARE(store_metrics)
 
@@ -64,9 +68,10 @@ struct store {
     struct export_work *export; /* guarded by keeper_lock: for the keeper; NULL: none */
     bool exports_ended;         /* guarded by keeper_lock: nobody exports any more */
     pthread_cond_t export_done;
-    enum status last_status;       /* of the keeper; read after it was joined */
-    bool disk_full;                /* keeper thread */
-    _Atomic int64_t busy_since_ns; /* monotonic: when this part of a checkpoint began; 0: none */
+    enum status last_status;         /* of the keeper; read after it was joined */
+    bool disk_full;                  /* keeper thread */
+    _Atomic int64_t busy_since_ns;   /* monotonic: when this part of a checkpoint began; 0: none */
+    _Atomic int64_t checkpointed_ns; /* monotonic: when the last checkpoint was complete; 0: none */
     _Atomic uint64_t checkpointed_bytes; /* journal_total_bytes when the last checkpoint began */
 
     struct journal_files old; /* segments of earlier epochs; keeper thread */

@@ -223,12 +223,38 @@ Test(ops, every_path_says_which_methods_it_has)
 
 Test(ops, any_other_path_lists_those_that_exist)
 {
-    static const char *const paths[] = {"/", "/live", "/livezz", "/livez/", "/LIVEZ", "/%6civez"};
+    static const char *const paths[] = {"/live", "/livezz", "/livez/", "/LIVEZ", "/%6civez"};
     start();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         expect(paths[i], 404,
-               "not found; there are:\n/livez\n/readyz\n/backupz\n/metrics\n/snapshot\n");
+               "not found; there are:\n/\n/livez\n/readyz\n/backupz\n/metrics\n/snapshot\n");
     }
+    stop();
+}
+
+Test(ops, the_page_lets_nothing_run_but_its_own_style_and_script)
+{
+    static const char *const rules[] = {"default-src 'none'; script-src 'sha256-",
+                                        "; style-src 'sha256-", "; connect-src 'self';",
+                                        "; frame-ancestors 'none'"};
+    start();
+    char *answer = get("/");
+    char *content_type = header_of(answer, "Content-Type");
+    char *policy = header_of(answer, "Content-Security-Policy");
+    cr_assert(eq(str, content_type, "text/html; charset=utf-8"));
+    cr_assert_not_null(policy);
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        cr_assert_not_null(strstr(policy, rules[i]), "missing: %s in %s", rules[i], policy);
+    }
+    cr_assert_null(strstr(policy, "unsafe"), "%s", policy);
+    const char *page = body_of(answer);
+    cr_assert(eq(int, strncmp(page, "<!doctype html>", 15), 0));
+    cr_assert_not_null(strstr(page, "</html>"));
+    cr_assert_null(strstr(page, "@S"), "its parts are in it");
+    cr_assert_null(strstr(page, "<script src"));
+    free(content_type);
+    free(policy);
+    free(answer);
     stop();
 }
 
