@@ -57,6 +57,7 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
         {"Storage", store_option_descs, store_option_count, &self->store},
         {"Ownership", lease_option_descs, lease_option_count, &self->lease},
         {"Operations", ops_option_descs, ops_option_count, &self->ops},
+        {"On Amazon ECS", ecs_option_descs, ecs_option_count, &self->ecs},
         {"Backup", place_option_descs, place_option_count, &self->backup.place},
         {"Snapshots and shipping", backup_option_descs, backup_option_count, &self->backup},
         {"Restoring", restore_option_descs,

@@ -4,6 +4,7 @@
 #include "backup/backup.h"
 #include "lifecycle/lease.h"
 #include "net/net.h"
+#include "ops/ecs.h"
 #include "ops/ops.h"
 #include "serve.h"
 #include "store/options.h"
@@ -30,6 +31,7 @@ struct settings {
     struct store_options store;
     struct serve_options serve;
     struct ops_options ops;
+    struct ecs_options ecs;
     struct backup_options backup;
     struct restore_options restore;
     struct watch_options watch;
