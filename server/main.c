@@ -518,6 +518,7 @@ int main(int argc, char *argv[])
     keep_large_blocks_apart();
     log_configure((enum log_level)server.settings.log.level,
                   (enum log_format)server.settings.log.format);
+    settings_share_memory(&server.settings);
     char errmsg[600];
     enum status status = start(&server, errmsg, sizeof errmsg);
     if (status != STATUS_OK) {

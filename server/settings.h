@@ -40,6 +40,10 @@ struct settings {
 
 enum { EXIT_USAGE = 2 };
 
+/** Half of what the container has for sessions, when the options do not say how much. Logs what it
+ *  is, and a warning when the options say more than will go well. After settings_parse(). */
+void settings_share_memory(struct settings *self);
+
 /** Reads the command line and the environment. True: go on; false: end with `*exit_code`, all was
  *  said (help, version, or what is wrong). */
 bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_code);

@@ -227,7 +227,7 @@ Test(ops, any_other_path_lists_those_that_exist)
     start();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         expect(paths[i], 404,
-               "not found; there are:\n/livez\n/readyz\n/backupz\n/metrics\n/snapshot\n");
+               "not found; there are:\n/livez\n/readyz\n/leader\n/backupz\n/metrics\n/snapshot\n");
     }
     stop();
 }
@@ -317,5 +317,5 @@ Test(ops, its_option_names_the_default_address_and_the_pages)
                  STATUS_OK),
               "%s", errmsg);
     cr_assert(eq(str, (char *)options.listen, "127.0.0.1:7402"));
-    cr_assert_not_null(strstr(ops_option_descs[0].help, "/livez, /readyz, /backupz, /metrics"));
+    cr_assert_not_null(strstr(ops_option_descs[0].help, "/livez, /readyz, /leader, /backupz, /metrics"));
 }
