@@ -27,6 +27,7 @@ static struct metric_registry registry;
 static struct work_metrics work[2];
 static struct ops *ops;
 static const char *why_not_ready; /* NULL: ready */
+static const char *why_no_leader; /* NULL: it leads */
 static bool has_no_backups;
 static bool is_backup_ill;
 static enum status backup_status;   /* of describing it */
@@ -40,6 +41,15 @@ static bool ready(void *arg, char *why, size_t why_bytes)
         (void)snprintf(why, why_bytes, "%s", why_not_ready);
     }
     return why_not_ready == NULL;
+}
+
+static bool leads(void *arg, char *why, size_t why_bytes)
+{
+    cr_assert(eq(ptr, arg, &work));
+    if (why_no_leader != NULL) {
+        (void)snprintf(why, why_bytes, "%s", why_no_leader);
+    }
+    return why_no_leader == NULL;
 }
 
 static enum status describe_backup(void *arg, struct buf *out, bool *is_well)
@@ -61,6 +71,7 @@ static enum status want_snapshot(void *arg, uint64_t *number, char *why, size_t 
 static void start(void)
 {
     const struct ops_callbacks callbacks = {.ready = ready,
+                                            .leads = leads,
                                             .describe_backup = has_no_backups ? NULL
                                                                               : describe_backup,
                                             .want_snapshot = has_no_backups ? NULL : want_snapshot,
@@ -129,6 +140,18 @@ Test(ops, livez_is_ok_whether_ready_or_not)
     expect("/livez", 200, "alive\n");
     why_not_ready = "loading";
     expect("/livez", 200, "alive\n");
+    stop();
+}
+
+Test(ops, leader_is_who_owns_the_store_whether_ready_or_not)
+{
+    start();
+    why_not_ready = "the storage has not answered for 11 s";
+    expect("/leader", 200, "leader\n");
+    why_not_ready = NULL;
+    why_no_leader = "standby: owned by task 0f3c";
+    expect("/leader", 503, "not leader: standby: owned by task 0f3c\n");
+    expect("/readyz", 200, "ready\n");
     stop();
 }
 
