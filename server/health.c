@@ -16,7 +16,8 @@ static enum status describe_backup(void *arg, struct buf *out, bool *is_well)
     return backup_describe(self->backup, out, is_well);
 }
 
-static bool is_ready(void *arg, char *why, size_t why_bytes)
+/* Whether this process owns the directory and serves from it. */
+static bool leads(void *arg, char *why, size_t why_bytes)
 {
     const struct server *self = arg;
     if (self->drain_start_ns != 0) {
@@ -33,16 +34,13 @@ static bool is_ready(void *arg, char *why, size_t why_bytes)
         (void)snprintf(why, why_bytes, "standby: owned by %s", owner);
         return false;
     }
-    switch (store_state(self->store)) {
-    case STORE_SERVING: {
-        uint64_t stalled_ms = store_stalled_ms(self->store);
-        if (stalled_ms > self->settings.watch.slow_ms) {
-            (void)snprintf(why, why_bytes, "the storage has not answered for %" PRIu64 " s",
-                           stalled_ms / 1000);
-            return false;
-        }
-        return true;
+    if (lease_left_ms(self->lease) == 0) {
+        (void)snprintf(why, why_bytes, "the lease has run out");
+        return false;
     }
+    switch (store_state(self->store)) {
+    case STORE_SERVING:
+        return true;
     case STORE_LOADING:
         (void)snprintf(why, why_bytes, "loading");
         return false;
@@ -51,6 +49,22 @@ static bool is_ready(void *arg, char *why, size_t why_bytes)
         return false;
     }
     return false;
+}
+
+/* An owner whose storage hangs is still the owner, but requests had better go elsewhere. */
+static bool is_ready(void *arg, char *why, size_t why_bytes)
+{
+    const struct server *self = arg;
+    if (!leads(arg, why, why_bytes)) {
+        return false;
+    }
+    uint64_t stalled_ms = store_stalled_ms(self->store);
+    if (stalled_ms > self->settings.watch.slow_ms) {
+        (void)snprintf(why, why_bytes, "the storage has not answered for %" PRIu64 " s",
+                       stalled_ms / 1000);
+        return false;
+    }
+    return true;
 }
 
 /* Only who serves can take one: its backup has started then. */
@@ -72,6 +86,7 @@ static enum status want_snapshot(void *arg, uint64_t *number, char *why, size_t 
 struct ops_callbacks health_callbacks(struct server *server)
 {
     return (struct ops_callbacks){.ready = is_ready,
+                                  .leads = leads,
                                   .describe_backup = describe_backup,
                                   .want_snapshot = want_snapshot,
                                   .arg = server};

@@ -271,6 +271,21 @@ static enum status start_net(struct server *self, char *errmsg, size_t errmsg_by
     return status;
 }
 
+/* A lease that outlives its task is easier to understand with the task's id in it. */
+static void on_ecs_found(void *arg, const struct ecs_task *task)
+{
+    const struct server *self = arg;
+    lease_set_task(self->lease, task->task);
+}
+
+static enum status start_ecs(struct server *self)
+{
+    const struct ecs_events events = {.found = on_ecs_found, .arg = self};
+    enum status status = ecs_start(&self->settings.ecs, &ecs_times_standard, self->base, &events,
+                                   &self->ecs);
+    return status == STATUS_OK ? ecs_register_metrics(self->ecs, &self->registry) : status;
+}
+
 static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_bytes)
 {
     const struct ops_callbacks callbacks = health_callbacks(self);
@@ -372,6 +387,7 @@ static enum status open_store(struct server *self, char *errmsg, size_t errmsg_b
 /* The directory is ours: what follows from that. */
 static enum status become_owner(struct server *self, char *errmsg, size_t errmsg_bytes)
 {
+    ecs_protect(self->ecs);
     if (restorer_is_needed(&self->settings)) {
         return restorer_start(&self->settings, on_restore_done, self, &self->restorer, errmsg,
                               errmsg_bytes);
@@ -435,6 +451,10 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
     bool is_standby = status == STATUS_AGAIN;
     status = is_standby ? STATUS_OK : status;
     if (status == STATUS_OK) {
+        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
+        status = start_ecs(self);
+    }
+    if (status == STATUS_OK) {
         status = start_ops(self, errmsg, errmsg_bytes);
     }
     if (status == STATUS_OK) {
@@ -479,6 +499,7 @@ static enum status stop(struct server *self)
                  status_text(released));
     }
     status = status == STATUS_AGAIN ? STATUS_OK : status;
+    ecs_stop(self->ecs);
     net_free(self->net);
     serve_free(self->serve);
     struct event *const events[] = {self->owned,      self->restored,   self->ready,
@@ -525,6 +546,7 @@ int main(int argc, char *argv[])
     keep_large_blocks_apart();
     log_configure((enum log_level)server.settings.log.level,
                   (enum log_format)server.settings.log.format);
+    settings_share_memory(&server.settings);
     char errmsg[600];
     enum status status = start(&server, errmsg, sizeof errmsg);
     if (status != STATUS_OK) {

@@ -1,10 +1,13 @@
 /* The options of satcheld. */
 #include "settings.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/memory_limit.h"
 #include "base/option.h"
 
 static const struct option_desc watch_option_descs[] = {
@@ -59,6 +62,7 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
         {"Operations", ops_option_descs, ops_option_count, &self->ops},
         {"Metrics for CloudWatch", emf_option_descs, emf_option_count, &self->emf},
         {"StatsD", statsd_option_descs, statsd_option_count, &self->statsd},
+        {"On Amazon ECS", ecs_option_descs, ecs_option_count, &self->ecs},
         {"Backup", place_option_descs, place_option_count, &self->backup.place},
         {"Snapshots and shipping", backup_option_descs, backup_option_count, &self->backup},
         {"Restoring", restore_option_descs,
@@ -96,4 +100,25 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
                      "stopping was cut short.\n");
     }
     return false;
+}
+
+/* Beside the sessions there are connections, buffers of the journal and what a checkpoint copies.
+ */
+enum { MEMORY_SHARE_STANDARD = 2, MEMORY_UNKNOWN_BYTES = 1 << 30 };
+
+void settings_share_memory(struct settings *self)
+{
+    const struct memory_limit limit = memory_limit_read("");
+    uint64_t *sessions_bytes = &self->store.memory_bytes;
+    if (*sessions_bytes == 0) {
+        *sessions_bytes = limit.bytes == 0 ? MEMORY_UNKNOWN_BYTES
+                                           : limit.bytes / MEMORY_SHARE_STANDARD;
+    }
+    log_info("memory", "sessions_bytes=%" PRIu64 " limit_bytes=%" PRIu64 " limit_of=%s",
+             *sessions_bytes, limit.bytes, limit.source);
+    if (limit.bytes != 0 && *sessions_bytes > limit.bytes / 4 * 3) {
+        log_warn("--memory leaves less than a quarter for everything else: the kernel may end the "
+                 "process",
+                 NULL);
+    }
 }

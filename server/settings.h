@@ -5,6 +5,7 @@
 #include "lifecycle/lease.h"
 #include "net/net.h"
 #include "ops/emf.h"
+#include "ops/ecs.h"
 #include "ops/ops.h"
 #include "ops/statsd.h"
 #include "serve.h"
@@ -34,6 +35,7 @@ struct settings {
     struct ops_options ops;
     struct emf_options emf;
     struct statsd_options statsd;
+    struct ecs_options ecs;
     struct backup_options backup;
     struct restore_options restore;
     struct watch_options watch;
@@ -41,6 +43,10 @@ struct settings {
 };
 
 enum { EXIT_USAGE = 2 };
+
+/** Half of what the container has for sessions, when the options do not say how much. Logs what it
+ *  is, and a warning when the options say more than will go well. After settings_parse(). */
+void settings_share_memory(struct settings *self);
 
 /** Reads the command line and the environment. True: go on; false: end with `*exit_code`, all was
  *  said (help, version, or what is wrong). */

@@ -28,7 +28,11 @@
     X('T', "touch", NULL, "also start the idle time again")                                        \
     X('c', "content", NULL, "print the whole content afterwards")                                  \
     X('P', "prefix", "TEXT", "only ids that begin so")                                             \
-    X('L', "long", NULL, "also version, kind, bytes and time left")
+    X('L', "long", NULL, "also version, kind, bytes and time left")                                \
+    X('A', "live", NULL, "ask whether the process lives: /livez of --ops")                         \
+    X('R', "ready", NULL, "ask whether it serves requests: /readyz of --ops")                      \
+    X('D', "leader", NULL, "ask whether it owns the store: /leader of --ops")                      \
+    X('O', "ops", "HOST:PORT", "its ops address [$SATCHEL_OPS, else 127.0.0.1:7402]")
 
 enum { LETTER_VERSION = 'V' };
 
@@ -126,6 +130,14 @@ static bool set_time(const char *text, uint64_t *ms)
     return cli_parse_ms(text, ms) && *ms > 0;
 }
 
+/* One page may be asked for. */
+static bool set_page(struct cli *cli, const char *page)
+{
+    bool is_first = cli->page == NULL;
+    cli->page = page;
+    return is_first;
+}
+
 /* Takes one option; false: its argument is of no use, or it contradicts another one. */
 static bool take_option(struct cli *cli, int letter, const char *argument, const char **token_file)
 {
@@ -179,6 +191,15 @@ static bool take_option(struct cli *cli, int letter, const char *argument, const
     case 'L':
         cli->as_long = true;
         return true;
+    case 'A':
+        return set_page(cli, "/livez");
+    case 'R':
+        return set_page(cli, "/readyz");
+    case 'D':
+        return set_page(cli, "/leader");
+    case 'O':
+        cli->ops = argument;
+        return argument[0] != '\0';
     default:
         return false;
     }
@@ -278,6 +299,8 @@ bool cli_parse(struct cli *cli, int argc, char *argv[], enum cli_exit *code)
     bool version = false;
     const char *token_file = getenv("SATCHEL_TOKEN_FILE");
     const char *server = getenv("SATCHEL_SERVER");
+    const char *ops = getenv("SATCHEL_OPS");
+    cli->ops = ops != NULL && ops[0] != '\0' ? ops : "127.0.0.1:7402";
     cli->server = server != NULL && server[0] != '\0' ? server : "127.0.0.1:7401";
     *code = CLI_USAGE;
     opterr = 0;

@@ -4,7 +4,8 @@
  *     main.c    which command            reads.c    get, scan
  *     args.c    options and operands     writes.c   set, delete, touch, patch
  *     patch.c   name=value, name+=5 …    server.c   ping, stats, health
- *     help.c    what --help says         print.c    texts, tables, JSON
+ *     help.c    what --help says         probe.c    health --live, --ready, --leader
+ *                                        print.c    texts, tables, JSON
  *     offline.c verify, inspect, backup, restore: other programs
  */
 #pragma once
@@ -39,6 +40,8 @@ struct cli {
     bool as_fields;     /* set --fields */
     bool as_long;       /* scan --long */
     const char *prefix; /* scan --prefix; NULL: all */
+    const char *ops;    /* health: HOST:PORT of the ops address */
+    const char *page;   /* health: which page there; NULL: the data address is asked instead */
     struct satchel_bytes owner;
     struct satchel_command_options options;
 
@@ -143,3 +146,4 @@ enum cli_exit cli_ping(struct cli *cli);
 enum cli_exit cli_stats(struct cli *cli);
 enum cli_exit cli_scan(struct cli *cli);
 enum cli_exit cli_health(struct cli *cli);
+enum cli_exit cli_probe(struct cli *cli); /* health with a page */

@@ -121,13 +121,20 @@ const struct cli_command cli_commands[] = {
      .run = cli_ping},
     {.word = "health",
      .operands = "",
-     .summary = "ping for a container's health check: exit code 0 or 3",
+     .summary = "for a container's health check: exit code 0 or 3",
      .details =
-         "Connects, says HELLO and PING, and prints one line. It never answers with another\n"
-         "code than 0 and 3 (2 for wrong arguments).\n"
+         "Without --live, --ready or --leader it connects to --server, says HELLO and PING; with\n"
+         "one of them it asks that page of the ops address. Prints one line, and never answers\n"
+         "with another code than 0 and 3 (2 for wrong arguments), within --deadline.\n"
          "\n"
-         "  HEALTHCHECK CMD [\"/satchel\", \"health\"]\n",
-     .letters = COMMON,
+         "A container that is not live is to be replaced; one that is live and not ready is\n"
+         "loading, a standby or waiting for its storage, and replacing it would make it worse.\n"
+         "\n"
+         "  HEALTHCHECK CMD [\"/usr/bin/satchel\", \"health\", \"--live\"]\n",
+     .letters = COMMON "A"
+                       "R"
+                       "D"
+                       "O",
      .run = cli_health},
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];

@@ -34,6 +34,9 @@ enum cli_exit cli_ping(struct cli *cli)
 
 enum cli_exit cli_health(struct cli *cli)
 {
+    if (cli->page != NULL) {
+        return cli_probe(cli);
+    }
     /* A health check knows healthy and not healthy. */
     return cli_ping(cli) == CLI_DONE ? CLI_DONE : CLI_UNAVAILABLE;
 }

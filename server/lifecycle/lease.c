@@ -21,6 +21,7 @@ enum {
     BEAT_MS_MAX = 5000,
     POLL_MS = 200,   /* how often a lock is tried: a server without callbacks wakes nobody */
     GRACE_MS = 2000, /* for an owner that is just ending */
+    TASK_BYTES_MAX = LEASE_NAME_BYTES - 32, /* of its id, beside the process's */
 };
 
 #define LEASE_METRICS(X)                                                                           \
@@ -55,6 +56,7 @@ struct lease {
     bool stopping;
     uint64_t epoch;                 /* to be written; 0: not known yet */
     char address[LEASE_NAME_BYTES]; /* likewise; empty: what deps said */
+    char task[LEASE_NAME_BYTES];    /* likewise; empty: the host is named instead */
     uint64_t wanted;                /* confirmations asked for */
     uint64_t confirmed;             /* … and had */
     struct lease_record other;      /* the owner as a standby knows it */
@@ -228,6 +230,10 @@ static bool beat(struct lease *self)
     if (self->address[0] != '\0') {
         memcpy(self->record.address, self->address, sizeof self->address);
     }
+    if (self->task[0] != '\0') {
+        (void)snprintf(self->record.owner, sizeof self->record.owner, "task %.*s pid %ld",
+                       TASK_BYTES_MAX, self->task, (long)getpid());
+    }
     (void)pthread_mutex_unlock(&self->lock);
     int64_t began_ns = clock_mono_ns(self->deps.clock);
     int64_t until_ns = atomic_load_explicit(&self->valid_until_ns, memory_order_relaxed);
@@ -328,6 +334,13 @@ void lease_set_address(struct lease *self, const char *address)
 {
     (void)pthread_mutex_lock(&self->lock);
     (void)snprintf(self->address, sizeof self->address, "%s", address);
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+void lease_set_task(struct lease *self, const char *task)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    (void)snprintf(self->task, sizeof self->task, "%s", task);
     (void)pthread_mutex_unlock(&self->lock);
 }
 

@@ -85,6 +85,9 @@ struct ownership lease_ownership(struct lease *self);
 /** Says from now on where the owner can be reached: HOST:PORT. Any thread. */
 void lease_set_address(struct lease *self, const char *address);
 
+/** Says from now on which task of ECS the owner runs in; `task` is its id, copied. Any thread. */
+void lease_set_task(struct lease *self, const char *task);
+
 /** Time left until the clock runs out unless a beat succeeds, in ms; 0: not owned. Any thread. */
 uint64_t lease_left_ms(const struct lease *self);
 

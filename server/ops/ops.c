@@ -31,9 +31,9 @@ const struct option_desc ops_option_descs[] = {
      .type = OPTION_TEXT,
      .standard = "127.0.0.1:7402",
      .unit = "HOST:PORT",
-     .help = "Address of the health checks and metrics (/livez, /readyz, /backupz, /metrics), of "
-             "the page that shows them to people (/) and of POST /snapshot; port 0 takes a free "
-             "one, an empty value turns them off.",
+     .help = "Address of the health checks and metrics (/livez, /readyz, /leader, /backupz, "
+             "/metrics), of the page that shows them to people (/) and of POST /snapshot; port 0 "
+             "takes a free one, an empty value turns them off.",
      .offset = offsetof(struct ops_options, listen)},
 };
 const size_t ops_option_count = sizeof ops_option_descs / sizeof ops_option_descs[0];
@@ -53,15 +53,26 @@ static enum status page_livez(struct ops *self, struct http_reply *reply)
     return buf_append(&reply->body, view_str("alive\n"));
 }
 
-static enum status page_readyz(struct ops *self, struct http_reply *reply)
+/* 200 when `is_so` says so or is NULL, otherwise 503 and its reason. */
+static enum status answer(struct ops *self, struct http_reply *reply,
+                          bool (*is_so)(void *arg, char *why, size_t why_bytes), const char *what)
 {
     char why[WHY_BYTES_MAX] = "";
-    const struct ops_callbacks *callbacks = &self->callbacks;
-    if (callbacks->ready == NULL || callbacks->ready(callbacks->arg, why, sizeof why)) {
-        return buf_append(&reply->body, view_str("ready\n"));
+    if (is_so == NULL || is_so(self->callbacks.arg, why, sizeof why)) {
+        return buf_printf(&reply->body, "%s\n", what);
     }
     reply->code = 503;
-    return buf_printf(&reply->body, "not ready: %s\n", why);
+    return buf_printf(&reply->body, "not %s: %s\n", what, why);
+}
+
+static enum status page_readyz(struct ops *self, struct http_reply *reply)
+{
+    return answer(self, reply, self->callbacks.ready, "ready");
+}
+
+static enum status page_leader(struct ops *self, struct http_reply *reply)
+{
+    return answer(self, reply, self->callbacks.leads, "leader");
 }
 
 static enum status page_backupz(struct ops *self, struct http_reply *reply)
@@ -120,8 +131,9 @@ static const struct {
     enum status (*write)(struct ops *self, struct http_reply *reply);
 } pages[] = {
     {"/", HTTP_GET, page_root},           {"/livez", HTTP_GET, page_livez},
-    {"/readyz", HTTP_GET, page_readyz},   {"/backupz", HTTP_GET, page_backupz},
-    {"/metrics", HTTP_GET, page_metrics}, {"/snapshot", HTTP_POST, page_snapshot},
+    {"/readyz", HTTP_GET, page_readyz},   {"/leader", HTTP_GET, page_leader},
+    {"/backupz", HTTP_GET, page_backupz}, {"/metrics", HTTP_GET, page_metrics},
+    {"/snapshot", HTTP_POST, page_snapshot},
 };
 enum { PAGE_COUNT = sizeof pages / sizeof pages[0] };
 

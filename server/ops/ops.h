@@ -4,6 +4,7 @@
  *     /          a page for people that shows what the others say, and keeps itself up to date
  *     /livez     200 as long as the main loop turns; touches nothing else, no storage above all
  *     /readyz    200 when requests are served, 503 and the reason when not
+ *     /leader    200 when this process owns the store and serves it, 503 and the reason when not
  *     /backupz   200 and how the backup is, 503 when somebody should look; see --backup
  *     /metrics   all metrics, for Prometheus; OpenMetrics for who asks for that
  *     /snapshot  POST: asks for a snapshot. 202 and {"snapshot": N}: the one with that number,
@@ -37,6 +38,8 @@ struct ops_callbacks {
     /* Whether requests are served; if not, one line without line feed goes to `why`. Called for
      * every /readyz; must not block. Main thread. NULL: always ready. */
     bool (*ready)(void *arg, char *why, size_t why_bytes);
+    /* Whether this process owns the store and serves it; otherwise as `ready`. */
+    bool (*leads)(void *arg, char *why, size_t why_bytes);
     /* Appends a JSON object about the backup; `*is_well` decides between 200 and 503. Must not
      * block. Main thread. NULL: there is nothing to say (404). */
     enum status (*describe_backup)(void *arg, struct buf *out, bool *is_well);

@@ -18,9 +18,10 @@ const struct option_desc store_option_descs[] = {
      .offset = AT(run_dir)},
     {.name = "memory",
      .type = OPTION_BYTES,
-     .standard = "1g",
+     .standard = "",
      .unit = "BYTES",
-     .help = "Memory for sessions; values beyond it are read from disk when asked for.",
+     .help = "Memory for sessions; values beyond it are read from disk when asked for; default: "
+             "half of what the container (or, without a limit, the machine) has.",
      .least = 1024 * 1024,
      .offset = AT(memory_bytes)},
     {.name = "checkpoint-interval",

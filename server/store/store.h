@@ -58,7 +58,7 @@ struct store_events {
 struct store_options {
     const char *data_dir;  /* must exist or be creatable; on EFS */
     const char *run_dir;   /* local directory for LMDB's lock file; NULL: a private one in /tmp */
-    uint64_t memory_bytes; /* budget for resident sessions */
+    uint64_t memory_bytes; /* budget for resident sessions; 0: none may stay */
     uint64_t checkpoint_ms;
     uint64_t checkpoint_bytes;
     uint64_t segment_bytes;

@@ -19,7 +19,10 @@ struct inspect {
     const struct place *place;
     struct rows_meta meta;
     bool has_meta;
-    bool failed; /* something could not be read */
+    bool failed;           /* something could not be read */
+    uint64_t segments;     /* that were read */
+    uint64_t frames_total; /* in all of them */
+    uint64_t problems;     /* that verify tells more about */
 
     /* Of the segment that is being read. */
     uint64_t frames;
@@ -216,13 +219,16 @@ static void on_segment_end(void *arg, const struct journal_file *segment,
     (void)printf("; %" PRIu64 " frames of %" PRIu64 " bytes, file of %" PRIu64
                  " bytes, torn %" PRIu64 "\n",
                  self->frames, self->frame_bytes, end->file_bytes, end->torn_bytes);
+    self->segments++;
+    self->frames_total += self->frames;
     self->frames = 0;
     self->frame_bytes = 0;
 }
 
 static void on_problem(void *arg, const struct journal_problem *problem)
 {
-    (void)arg;
+    struct inspect *self = arg;
+    self->problems++;
     (void)printf("not as it should be (verify tells more): %s\n", problem->what);
 }
 
@@ -265,25 +271,52 @@ static int inspect_all(void *arg)
     return self->failed ? TOOL_DAMAGED : TOOL_SOUND;
 }
 
-enum tool_exit tool_inspect(const struct tool_options *options)
+/* Says why there is less than was asked for. */
+static enum tool_exit complain(struct summary *summary, enum tool_exit code, const char *why)
+{
+    (void)fprintf(stderr, "satchel-store: %s\n", why);
+    summary_fail(summary, why);
+    return code;
+}
+
+static enum tool_exit inspect_place(struct inspect *inspect, struct summary *summary)
+{
+    const struct place *place = inspect->place;
+    char how[100];
+    char why[4200];
+    int code = TOOL_UNCHECKED;
+    bool has_ended = guard_run(inspect_all, inspect, &code, how, sizeof how);
+    if (!place_is_unchanged(place)) {
+        (void)snprintf(why, sizeof why, "a store began to use %s meanwhile", place->dir);
+        return complain(summary, TOOL_UNCHECKED, why);
+    }
+    if (!has_ended) {
+        (void)snprintf(why, sizeof why, "LMDB crashed on the data file (%s)", how);
+        return complain(summary, TOOL_DAMAGED, why);
+    }
+    summary_set(summary, json_pack("{s:s%, s:I, s:I, s:I, s:I}", "dir", place->dir,
+                                   strlen(place->dir), "segments", (json_int_t)inspect->segments,
+                                   "frames", (json_int_t)inspect->frames_total, "last_lsn",
+                                   (json_int_t)inspect->last_lsn, "problems",
+                                   (json_int_t)inspect->problems));
+    return (enum tool_exit)code;
+}
+
+enum tool_exit tool_inspect(const struct tool_options *options, struct summary *summary)
 {
     struct place place;
     char errmsg[600] = "";
-    int code = TOOL_UNCHECKED;
-    if (place_open(&place, options->dir, errmsg, sizeof errmsg) != STATUS_OK) {
-        (void)fprintf(stderr, "satchel-store: %s\n", errmsg);
+    enum tool_exit code = TOOL_UNCHECKED;
+    struct inspect *inspect = guard_memory(sizeof *inspect); /* what the child has counted */
+    enum status status = place_open(&place, options->dir, errmsg, sizeof errmsg);
+    if (inspect == NULL) {
+        code = complain(summary, TOOL_UNCHECKED, "out of memory");
+    } else if (status != STATUS_OK) {
+        code = complain(summary, TOOL_UNCHECKED, errmsg);
     } else {
-        struct inspect inspect = {.options = options, .place = &place};
-        char how[100];
-        if (!guard_run(inspect_all, &inspect, &code, how, sizeof how)) {
-            (void)fprintf(stderr, "satchel-store: LMDB crashed on the data file (%s)\n", how);
-            code = TOOL_DAMAGED;
-        }
-        if (!place_is_unchanged(&place)) {
-            (void)fprintf(stderr, "satchel-store: a store began to use %s meanwhile\n", place.dir);
-            code = TOOL_UNCHECKED;
-        }
+        *inspect = (struct inspect){.options = options, .place = &place};
+        code = inspect_place(inspect, summary);
     }
     place_close(&place);
-    return (enum tool_exit)code;
+    return code;
 }

@@ -1,6 +1,5 @@
 /* What verify found, as one JSON object. */
 #include <jansson.h>
-#include <stdio.h>
 
 #include "tools/report.h"
 
@@ -96,7 +95,7 @@ static json_t *problems(const struct report *self)
     return list;
 }
 
-void report_print_json(const struct report *self)
+json_t *report_to_json(const struct report *self)
 {
     static const char *const results[] = {
         [TOOL_SOUND] = "sound", [TOOL_DAMAGED] = "damaged", [TOOL_UNCHECKED] = "unchecked"};
@@ -114,8 +113,7 @@ void report_print_json(const struct report *self)
     set(object, "problems", problems(self));
     if (self->unchecked[0] != '\0') {
         set(object, "unchecked", json_string(self->unchecked));
+        set(object, "error", json_string(self->unchecked)); /* where every command has it */
     }
-    (void)json_dumpf(object, stdout, JSON_COMPACT);
-    (void)putchar('\n');
-    json_decref(object);
+    return object;
 }

@@ -1,6 +1,7 @@
 /* What verify found. It lies in memory shared with children (guard.h), so it points nowhere. */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,6 +65,8 @@ enum tool_exit report_exit(const struct report *self);
 /** The name of a record type, as both outputs use it. */
 const char *report_record_name(enum record_type type);
 
-/** Prints it on standard output for people, or as one JSON object. */
+/** Prints it on standard output for people. */
 void report_print(const struct report *self);
-void report_print_json(const struct report *self);
+
+/** The same as an object that the caller owns; without memory it lacks members. */
+json_t *report_to_json(const struct report *self);

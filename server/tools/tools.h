@@ -5,11 +5,13 @@
  *     place.c   the files, and who uses them    report.c     what verify found, in shared memory
  *     guard.c   a child for what may crash      print.c      … for people
  *     read_only.c  file calls                   json.c       … for programs
- *     inspect.c what is there, without judging
+ *     inspect.c what is there, without judging   summary.c    the line that --json ends with
  */
 #pragma once
 
 #include <stdbool.h>
+
+#include "tools/summary.h"
 
 enum tool_exit {
     TOOL_SOUND = 0,
@@ -19,13 +21,14 @@ enum tool_exit {
 };
 
 struct tool_options {
-    const char *dir; /* borrowed, as all below */
-    bool json;
+    const char *dir;     /* borrowed, as all below */
+    bool json;           /* the summary is wanted */
     bool records;        /* inspect: list them */
     bool ids;            /* inspect: with the sessions they are about */
     const char *session; /* inspect: only this one; NULL: none in particular */
     bool content;        /* inspect: print what it holds */
 };
 
-enum tool_exit tool_verify(const struct tool_options *options);
-enum tool_exit tool_inspect(const struct tool_options *options);
+/** Each prints for people, unless the summary says it all, and fills the summary. */
+enum tool_exit tool_verify(const struct tool_options *options, struct summary *summary);
+enum tool_exit tool_inspect(const struct tool_options *options, struct summary *summary);

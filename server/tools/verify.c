@@ -288,7 +288,7 @@ static void check_all(struct verify *self, const char *no_data_file)
     }
 }
 
-enum tool_exit tool_verify(const struct tool_options *options)
+enum tool_exit tool_verify(const struct tool_options *options, struct summary *summary)
 {
     struct place place;
     char errmsg[600] = "";
@@ -296,6 +296,7 @@ enum tool_exit tool_verify(const struct tool_options *options)
     enum status status = place_open(&place, options->dir, errmsg, sizeof errmsg);
     if (report == NULL) {
         (void)fprintf(stderr, "satchel-store: out of memory\n");
+        summary_fail(summary, "out of memory");
         place_close(&place);
         return TOOL_UNCHECKED;
     }
@@ -306,7 +307,7 @@ enum tool_exit tool_verify(const struct tool_options *options)
     }
     place_close(&place);
     if (options->json) {
-        report_print_json(report);
+        summary_set(summary, report_to_json(report));
     } else {
         report_print(report);
     }

@@ -73,14 +73,16 @@ static void signals_end(struct signals *self)
 
 /* ---- Arguments ------------------------------------------------------------------------------ */
 
-static enum tool_exit usage(const char *why)
+static enum tool_exit usage(struct summary *summary, const char *why)
 {
+    summary_fail(summary, why);
     (void)fprintf(stderr, "satchel-backup: %s; see satchel backup --help\n", why);
     return TOOL_USAGE;
 }
 
-static enum tool_exit help(void)
+static enum tool_exit help(struct summary *summary)
 {
+    summary->is_wanted = false;
     (void)printf("usage: satchel backup COMMAND [OPTION…]\n"
                  "       satchel restore --from s3://BUCKET[/PREFIX] [OPTION…]\n\n"
                  "Work on the archive of a store, which satcheld --backup keeps in an object "
@@ -211,14 +213,21 @@ static const struct option_desc common_descs[] = {
      .type = OPTION_FLAG,
      .standard = "no",
      .unit = "",
-     .help = "Prints the result as one JSON object.",
+     .help = "Prints the result as one JSON object, on the last line.",
      .offset = offsetof(struct common_options, json)},
 };
 
-static enum tool_exit parse_and_run(const struct tool_command *command, void *options,
-                                    const struct arguments *arguments)
+static enum tool_exit version(struct summary *summary)
 {
-    struct tool tool = {.command = command};
+    summary->is_wanted = false;
+    (void)puts("satchel-backup " SATCHEL_VERSION_TEXT);
+    return TOOL_DONE;
+}
+
+static enum tool_exit parse_and_run(const struct tool_command *command, void *options,
+                                    const struct arguments *arguments, struct summary *summary)
+{
+    struct tool tool = {.command = command, .summary = summary};
     struct common_options common;
     struct option_group groups[GROUPS_MAX];
     size_t group_count = 0;
@@ -237,22 +246,24 @@ static enum tool_exit parse_and_run(const struct tool_command *command, void *op
     enum status status = option_parse(groups, group_count, arguments->count, arguments->values,
                                       getenv, &seen, errmsg, sizeof errmsg);
     if (status == STATUS_END && strcmp(seen, "version") == 0) {
-        (void)puts("satchel-backup " SATCHEL_VERSION_TEXT);
-        return TOOL_DONE;
+        return version(summary);
     }
     if (status == STATUS_END) {
+        summary->is_wanted = false;
         return help_command(command, groups, group_count);
     }
     if (status != STATUS_OK) {
+        summary_fail(summary, errmsg);
         (void)fprintf(stderr, "satchel %s: %s; see satchel %s --help\n", command->words, errmsg,
                       command->words);
         return TOOL_USAGE;
     }
     tool.json = common.json;
+    summary->is_wanted = common.json;
     return run_command(&tool, options);
 }
 
-static enum tool_exit run(int argc, char *argv[])
+static enum tool_exit run(struct summary *summary, int argc, char *argv[])
 {
     const char *last = argc > 1 ? argv[argc - 1] : "";
     const struct tool_command *command = NULL;
@@ -262,22 +273,23 @@ static enum tool_exit run(int argc, char *argv[])
         taken = match(command, argc, argv);
     }
     if (taken == 0 && strcmp(last, "--help") == 0) {
-        return help();
+        return help(summary);
     }
     if (taken == 0 && strcmp(last, "--version") == 0) {
-        (void)puts("satchel-backup " SATCHEL_VERSION_TEXT);
-        return TOOL_DONE;
+        return version(summary);
     }
     if (taken == 0) {
-        return usage(argc > 2 ? "there is no such command" : "a command is needed");
+        return usage(summary, argc > 2 ? "there is no such command" : "a command is needed");
     }
+    summary->command = command->words;
     struct arguments arguments = {0};
     void *options = command->options_bytes != 0 ? calloc(1, command->options_bytes) : NULL;
     enum tool_exit code = TOOL_FAILED;
     if ((command->options_bytes == 0 || options != NULL) &&
         arguments_take(&arguments, command->has_place, argc - taken, argv + taken) == STATUS_OK) {
-        code = parse_and_run(command, options, &arguments);
+        code = parse_and_run(command, options, &arguments, summary);
     } else {
+        summary_fail(summary, "out of memory");
         (void)fprintf(stderr, "satchel-backup: out of memory\n");
     }
     arguments_free(&arguments);
@@ -288,7 +300,10 @@ static enum tool_exit run(int argc, char *argv[])
 int main(int argc, char *argv[])
 {
     log_configure(LOG_ERROR, LOG_TEXT); /* commands tell what concerns them themselves */
-    enum tool_exit code = run(argc, argv);
+    struct summary summary;
+    summary_begin(&summary, argc, argv);
+    enum tool_exit code = run(&summary, argc, argv);
+    summary_end(&summary, (int)code);
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {
         (void)fprintf(stderr, "satchel-backup: cannot write the output\n");
         return TOOL_FAILED;

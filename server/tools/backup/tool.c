@@ -31,9 +31,7 @@ enum tool_exit tool_fail(struct tool *self, enum tool_exit code, const char *for
     (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     say(self, line);
-    if (self->json) {
-        tool_print_json(self, json_pack("{s:s%}", "error", line, strlen(line)));
-    }
+    summary_fail(self->summary, line);
     return code;
 }
 
@@ -57,11 +55,8 @@ void tool_print_json(struct tool *self, json_t *object)
 {
     if (object == NULL) {
         say(self, "out of memory, or a text that is not UTF-8");
-        return;
     }
-    (void)json_dumpf(object, stdout, JSON_INDENT(2));
-    (void)fputc('\n', stdout);
-    json_decref(object);
+    summary_set(self->summary, object);
 }
 
 enum tool_exit tool_open_archive(struct tool *self)

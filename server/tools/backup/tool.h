@@ -9,7 +9,7 @@
  *                                              restore.c  makes a data directory
  *
  * Results go to standard output, and everything else to standard error. With --json the result is
- * one object, and so is the reason why there is none: {"error": "…"}.
+ * one object on one line (tools/summary.h), and so is the reason why there is none.
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 #include "backup/stop.h"
 #include "base/option.h"
 #include "tools/backup/progress.h"
+#include "tools/summary.h"
 
 /* What scripts may rely on; the same for all commands. */
 enum tool_exit {
@@ -39,7 +40,8 @@ struct tool {
     const struct tool_command *command;
     struct place_options place_options; /* of commands with a place */
     bool json;
-    struct stop stop; /* requested at SIGINT and SIGTERM; a second signal ends the process */
+    struct summary *summary; /* borrowed */
+    struct stop stop;        /* requested at SIGINT and SIGTERM; a second signal ends the process */
     struct progress progress;
 
     bool is_open;           /* by tool_open_archive(), as all below */
@@ -79,8 +81,7 @@ extern const struct tool_command verify_command;
  */
 enum tool_exit tool_open_archive(struct tool *self) MUST_CHECK;
 
-/** Says why the command fails: a line on standard error, and with --json the object on standard
- *  output. Returns `code`. */
+/** Says why the command fails: a line on standard error, and in the summary. Returns `code`. */
 enum tool_exit tool_fail(struct tool *self, enum tool_exit code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -91,5 +92,5 @@ void tool_note(struct tool *self, const char *format, ...) __attribute__((format
  *  INVALID is USAGE, OK is DONE, everything else FAILED. */
 enum tool_exit tool_exit_of(enum status status);
 
-/** Prints an object (NULL: out of memory, which is said) and lets go of it. */
+/** Takes the object that --json prints at the end (NULL: out of memory, which is said). */
 void tool_print_json(struct tool *self, json_t *object);

@@ -35,6 +35,11 @@ Test(lease, who_takes_it_owns_the_directory_and_says_so)
     cr_assert(eq(int, ownership_confirm(&kit.owner, 1), STATUS_OK));
     record = kit_record(&kit);
     cr_assert(eq(str, record.address, (char *)"10.0.1.5:40001"));
+    lease_set_task(kit.lease, "158d1c8083dd49d6"); /* likewise */
+    cr_assert(eq(int, ownership_confirm(&kit.owner, 1), STATUS_OK));
+    record = kit_record(&kit);
+    (void)snprintf(expected, sizeof expected, "task 158d1c8083dd49d6 pid %ld", (long)getpid());
+    cr_assert(eq(str, record.owner, expected));
     cr_assert(eq(int, kit_close(&kit, true), STATUS_OK));
     cr_assert(kit_record(&kit).is_released);
     kit_end(&kit);

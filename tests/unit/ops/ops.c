@@ -27,6 +27,7 @@ static struct metric_registry registry;
 static struct work_metrics work[2];
 static struct ops *ops;
 static const char *why_not_ready; /* NULL: ready */
+static const char *why_no_leader; /* NULL: it leads */
 static bool has_no_backups;
 static bool is_backup_ill;
 static enum status backup_status;   /* of describing it */
@@ -40,6 +41,15 @@ static bool ready(void *arg, char *why, size_t why_bytes)
         (void)snprintf(why, why_bytes, "%s", why_not_ready);
     }
     return why_not_ready == NULL;
+}
+
+static bool leads(void *arg, char *why, size_t why_bytes)
+{
+    cr_assert(eq(ptr, arg, &work));
+    if (why_no_leader != NULL) {
+        (void)snprintf(why, why_bytes, "%s", why_no_leader);
+    }
+    return why_no_leader == NULL;
 }
 
 static enum status describe_backup(void *arg, struct buf *out, bool *is_well)
@@ -61,6 +71,7 @@ static enum status want_snapshot(void *arg, uint64_t *number, char *why, size_t 
 static void start(void)
 {
     const struct ops_callbacks callbacks = {.ready = ready,
+                                            .leads = leads,
                                             .describe_backup = has_no_backups ? NULL
                                                                               : describe_backup,
                                             .want_snapshot = has_no_backups ? NULL : want_snapshot,
@@ -129,6 +140,18 @@ Test(ops, livez_is_ok_whether_ready_or_not)
     expect("/livez", 200, "alive\n");
     why_not_ready = "loading";
     expect("/livez", 200, "alive\n");
+    stop();
+}
+
+Test(ops, leader_is_who_owns_the_store_whether_ready_or_not)
+{
+    start();
+    why_not_ready = "the storage has not answered for 11 s";
+    expect("/leader", 200, "leader\n");
+    why_not_ready = NULL;
+    why_no_leader = "standby: owned by task 0f3c";
+    expect("/leader", 503, "not leader: standby: owned by task 0f3c\n");
+    expect("/readyz", 200, "ready\n");
     stop();
 }
 
@@ -227,7 +250,7 @@ Test(ops, any_other_path_lists_those_that_exist)
     start();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         expect(paths[i], 404,
-               "not found; there are:\n/\n/livez\n/readyz\n/backupz\n/metrics\n/snapshot\n");
+               "not found; there are:\n/\n/livez\n/readyz\n/leader\n/backupz\n/metrics\n/snapshot\n");
     }
     stop();
 }
@@ -369,5 +392,5 @@ Test(ops, its_option_names_the_default_address_and_the_pages)
                  STATUS_OK),
               "%s", errmsg);
     cr_assert(eq(str, (char *)options.listen, "127.0.0.1:7402"));
-    cr_assert_not_null(strstr(ops_option_descs[0].help, "/livez, /readyz, /backupz, /metrics"));
+    cr_assert_not_null(strstr(ops_option_descs[0].help, "/livez, /readyz, /leader, /backupz, /metrics"));
 }
