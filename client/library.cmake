@@ -43,6 +43,7 @@ function(satchel_public_library name)
         target_sources(${target} INTERFACE FILE_SET HEADERS
             BASE_DIRS ${CMAKE_SOURCE_DIR}/include
             FILES ${CMAKE_SOURCE_DIR}/include/satchel/satchel.h
+                  ${CMAKE_SOURCE_DIR}/include/satchel/emf.h
                   ${CMAKE_SOURCE_DIR}/include/satchel/protocol.h)
     endforeach()
     # A look-up may still run on a thread of its own when a program lets go of the library.
