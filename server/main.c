@@ -20,8 +20,8 @@
 
 #include "base/dir.h"
 #include "base/log.h"
-#include "health.h"
 #include "net/worker.h"
+#include "outside.h"
 #include "restorer.h"
 #include "server.h"
 #include "stopping.h"
@@ -271,51 +271,6 @@ static enum status start_net(struct server *self, char *errmsg, size_t errmsg_by
     return status;
 }
 
-/* A lease that outlives its task is easier to understand with the task's id in it. */
-static void on_ecs_found(void *arg, const struct ecs_task *task)
-{
-    const struct server *self = arg;
-    lease_set_task(self->lease, task->task);
-}
-
-static enum status start_ecs(struct server *self)
-{
-    const struct ecs_events events = {.found = on_ecs_found, .arg = self};
-    enum status status = ecs_start(&self->settings.ecs, &ecs_times_standard, self->base, &events,
-                                   &self->ecs);
-    return status == STATUS_OK ? ecs_register_metrics(self->ecs, &self->registry) : status;
-}
-
-static enum status start_ops(struct server *self, char *errmsg, size_t errmsg_bytes)
-{
-    const struct ops_callbacks callbacks = health_callbacks(self);
-    enum status status = ops_start(&self->settings.ops, self->base, &self->registry, &callbacks,
-                                   &self->ops, errmsg, errmsg_bytes);
-    if (status == STATUS_OK && self->ops != NULL) {
-        status = ops_register_metrics(self->ops, &self->registry);
-    }
-    return status;
-}
-
-static enum status start_emf(struct server *self, char *errmsg, size_t errmsg_bytes)
-{
-    self->settings.emf.task = getenv("SATCHEL_TASK_ID");
-    self->settings.emf.revision = getenv("SATCHEL_TASK_REVISION");
-    enum status status = emf_start(&self->settings.emf, self->base, &self->registry, &self->emf,
-                                   errmsg, errmsg_bytes);
-    return status == STATUS_OK ? emf_register_metrics(self->emf, &self->registry) : status;
-}
-
-static enum status start_statsd(struct server *self, char *errmsg, size_t errmsg_bytes)
-{
-    enum status status = statsd_start(&self->settings.statsd, self->base, &self->registry,
-                                      &self->statsd, errmsg, errmsg_bytes);
-    if (status == STATUS_OK) {
-        status = statsd_register_metrics(self->statsd, &self->registry);
-    }
-    return status;
-}
-
 static enum status register_metrics(struct server *self)
 {
     enum status status = lease_register_metrics(self->lease, &self->registry);
@@ -451,17 +406,7 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
     bool is_standby = status == STATUS_AGAIN;
     status = is_standby ? STATUS_OK : status;
     if (status == STATUS_OK) {
-        (void)snprintf(errmsg, errmsg_bytes, "out of memory");
-        status = start_ecs(self);
-    }
-    if (status == STATUS_OK) {
-        status = start_ops(self, errmsg, errmsg_bytes);
-    }
-    if (status == STATUS_OK) {
-        status = start_emf(self, errmsg, errmsg_bytes);
-    }
-    if (status == STATUS_OK) {
-        status = start_statsd(self, errmsg, errmsg_bytes);
+        status = outside_start(self, errmsg, errmsg_bytes);
     }
     if (status == STATUS_OK && is_standby) {
         log_addresses(self);
@@ -476,10 +421,7 @@ static enum status stop(struct server *self)
     if (self->net != NULL) {
         net_stop(self->net);
     }
-    /* The metrics of these go: no worker may be reading them for STATS. */
-    emf_stop(self->emf);
-    statsd_stop(self->statsd);
-    ops_stop(self->ops);
+    outside_stop(self);
     if (self->restorer != NULL) {
         char errmsg[600];
         restorer_cancel(self->restorer);

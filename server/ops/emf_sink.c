@@ -225,7 +225,6 @@ static void turn(struct emf_sink *self, int64_t end_ns)
 static void *run(void *arg)
 {
     struct emf_sink *self = arg;
-    thread_stand_back();
     for (;;) {
         /* Before taking: what was offered before the end began is seen. */
         int64_t end_ns = atomic_load_explicit(&self->end_ns, memory_order_acquire);
