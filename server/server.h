@@ -32,9 +32,9 @@ struct server {
     struct serve *serve;
     struct net *net;
     struct ops *ops;
-    struct emf *emf; /* NULL: nothing is sent to CloudWatch */
+    struct emf *emf;       /* NULL: nothing is sent to CloudWatch */
     struct statsd *statsd; /* NULL: no metrics are pushed there */
-    struct ecs *ecs; /* NULL: not on ECS */
+    struct ecs *ecs;       /* NULL: not on ECS */
     int64_t start_ns;
     int64_t drain_start_ns;         /* 0: not stopping */
     int64_t exit_snapshot_start_ns; /* 0: it is not the time for the last snapshot yet */

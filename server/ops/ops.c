@@ -130,9 +130,12 @@ static const struct {
     enum http_method method; /* GET: HEAD as well */
     enum status (*write)(struct ops *self, struct http_reply *reply);
 } pages[] = {
-    {"/", HTTP_GET, page_root},           {"/livez", HTTP_GET, page_livez},
-    {"/readyz", HTTP_GET, page_readyz},   {"/leader", HTTP_GET, page_leader},
-    {"/backupz", HTTP_GET, page_backupz}, {"/metrics", HTTP_GET, page_metrics},
+    {"/", HTTP_GET, page_root},
+    {"/livez", HTTP_GET, page_livez},
+    {"/readyz", HTTP_GET, page_readyz},
+    {"/leader", HTTP_GET, page_leader},
+    {"/backupz", HTTP_GET, page_backupz},
+    {"/metrics", HTTP_GET, page_metrics},
     {"/snapshot", HTTP_POST, page_snapshot},
 };
 enum { PAGE_COUNT = sizeof pages / sizeof pages[0] };
