@@ -3,10 +3,8 @@
 
 #include <inttypes.h>
 
-#include "base/log.h"
+#include "base/json_text.h"
 #include "ops/emf_values.h"
-
-enum { QUOTED_BYTES = EMF_TEXT_BYTES_MAX + 3 }; /* what is longer, because of escapes, is cut */
 
 static const char dimensions[] = "\"Dimensions\":[[\"ServiceName\"]],\"Metrics\":[";
 static const char dimensions_op[] =
@@ -30,11 +28,16 @@ static void append(struct emf_writer *self, struct buf *to, struct view text)
 static void append_member(struct emf_writer *self, struct buf *to, const char *name,
                           const char *value, const char *end)
 {
-    char quoted[QUOTED_BYTES];
-    if (value != NULL && value[0] != '\0' && self->status == STATUS_OK) {
-        note(self,
-             buf_printf(to, "\"%s\":%s%s", name, log_quoted(quoted, sizeof quoted, value), end));
+    if (value == NULL || value[0] == '\0') {
+        return;
     }
+    if (self->status == STATUS_OK) {
+        note(self, buf_printf(to, "\"%s\":", name));
+    }
+    if (self->status == STATUS_OK) {
+        note(self, json_put_text(to, view_str(value)));
+    }
+    append(self, to, view_str(end));
 }
 
 void emf_writer_begin(struct emf_writer *self, int64_t now_ms)
