@@ -11,7 +11,9 @@
 
 enum {
     INTERVAL_MS_LEAST = 1000,  /* CloudWatch's finest resolution */
-    INTERVAL_MS_MOST = 300000, /* a minute's alarm needs more, a graph not less */
+    INTERVAL_MS_MOST = 300000, /* a graph of minutes needs no less */
+    QUEUE_BYTES_LEAST = 16384, /* the lines of one look fit */
+    QUEUE_BYTES_MOST = 1 << 30,
 };
 
 const struct option_desc emf_option_descs[] = {
@@ -31,6 +33,15 @@ const struct option_desc emf_option_descs[] = {
      .least = INTERVAL_MS_LEAST,
      .most = INTERVAL_MS_MOST,
      .offset = offsetof(struct emf_options, interval_ms)},
+    {.name = "emf-queue",
+     .type = OPTION_BYTES,
+     .standard = "512k",
+     .unit = "BYTES",
+     .help =
+         "Lines that wait for a receiver that does not take them; more are dropped and counted.",
+     .least = QUEUE_BYTES_LEAST,
+     .most = QUEUE_BYTES_MOST,
+     .offset = offsetof(struct emf_options, queue_bytes)},
     {.name = "emf-histogram",
      .type = OPTION_CHOICE,
      .standard = "values",
