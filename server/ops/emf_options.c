@@ -1,9 +1,11 @@
 /* The options of EMF: ours first, then AWS' official variables, then defaults. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "ops/emf.h"
 
@@ -216,6 +218,12 @@ static enum status settle_where(struct emf_options *self, char *(*environ_get)(c
         return STATUS_INVALID;
     }
     self->to = places[at].to;
+    if (self->to == EMF_TO_STDOUT && fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+        /* The next file that is opened would get its number, and the lines. */
+        (void)snprintf(errmsg, errmsg_bytes, "%s: standard output is closed",
+                       is_ours ? "--emf" : "AWS_EMF_ENVIRONMENT");
+        return STATUS_INVALID;
+    }
     if (self->to != EMF_TO_AGENT) {
         return STATUS_OK;
     }

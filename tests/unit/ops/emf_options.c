@@ -3,6 +3,7 @@
 #include <criterion/new/assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ops/emf.h"
 
@@ -118,7 +119,11 @@ Test(emf_options, what_cannot_be_used_is_named)
     }
     variables[0] = NULL;
     memset(&options, 0, sizeof options);
-    options.service_name = "\t";
+    (void)close(STDOUT_FILENO);
     cr_assert(eq(int, settle("stdout"), STATUS_INVALID));
+    cr_assert_not_null(strstr(errmsg, "standard output is closed"), "%s", errmsg);
+    memset(&options, 0, sizeof options);
+    options.service_name = "\t";
+    cr_assert(eq(int, settle("agent"), STATUS_INVALID));
     cr_assert_not_null(strstr(errmsg, "--emf-service-name"), "%s", errmsg);
 }
