@@ -82,7 +82,7 @@ enum status emf_start(const struct emf_options *options, struct event_base *base
     const struct emf_sink_options sink = {
         .fd = options->to == EMF_TO_STDOUT ? STDOUT_FILENO : -1,
         .agent = &options->agent,
-        .waiting_bytes_max = EMF_QUEUE_BYTES_MAX,
+        .waiting_bytes_max = options->queue_bytes,
     };
     if (self->timer == NULL || event_add(self->timer, &interval) != 0 ||
         emf_sink_start(&sink, &self->sink) != STATUS_OK) {

@@ -19,10 +19,7 @@
 struct emf; /* opaque */
 struct event_base;
 
-enum {
-    EMF_TEXT_BYTES_MAX = 512,         /* of any text of the options */
-    EMF_QUEUE_BYTES_MAX = 512 * 1024, /* that wait; as much again may be on its way out */
-};
+enum { EMF_TEXT_BYTES_MAX = 512 }; /* of any text of the options */
 
 enum emf_to { EMF_TO_NONE, EMF_TO_STDOUT, EMF_TO_AGENT };
 
@@ -31,6 +28,7 @@ enum emf_to { EMF_TO_NONE, EMF_TO_STDOUT, EMF_TO_AGENT };
 struct emf_options {
     const char *where; /* none, stdout, agent or tcp://HOST:PORT; NULL: AWS_EMF_ENVIRONMENT says */
     uint64_t interval_ms;
+    uint64_t queue_bytes;         /* that wait; as much again may be on its way out */
     unsigned histogram;           /* enum emf_histogram */
     const char *metric_namespace; /* NULL before settling, afterwards NULL means: not said */
     const char *service_name;

@@ -1,9 +1,11 @@
 /* The options of EMF: ours first, then AWS' official variables, then defaults. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "ops/emf.h"
 
@@ -11,7 +13,9 @@
 
 enum {
     INTERVAL_MS_LEAST = 1000,  /* CloudWatch's finest resolution */
-    INTERVAL_MS_MOST = 300000, /* a minute's alarm needs more, a graph not less */
+    INTERVAL_MS_MOST = 300000, /* a graph of minutes needs no less */
+    QUEUE_BYTES_LEAST = 16384, /* the lines of one look fit */
+    QUEUE_BYTES_MOST = 1 << 30,
 };
 
 const struct option_desc emf_option_descs[] = {
@@ -31,6 +35,15 @@ const struct option_desc emf_option_descs[] = {
      .least = INTERVAL_MS_LEAST,
      .most = INTERVAL_MS_MOST,
      .offset = offsetof(struct emf_options, interval_ms)},
+    {.name = "emf-queue",
+     .type = OPTION_BYTES,
+     .standard = "512k",
+     .unit = "BYTES",
+     .help =
+         "Lines that wait for a receiver that does not take them; more are dropped and counted.",
+     .least = QUEUE_BYTES_LEAST,
+     .most = QUEUE_BYTES_MOST,
+     .offset = offsetof(struct emf_options, queue_bytes)},
     {.name = "emf-histogram",
      .type = OPTION_CHOICE,
      .standard = "values",
@@ -205,6 +218,12 @@ static enum status settle_where(struct emf_options *self, char *(*environ_get)(c
         return STATUS_INVALID;
     }
     self->to = places[at].to;
+    if (self->to == EMF_TO_STDOUT && fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+        /* The next file that is opened would get its number, and the lines. */
+        (void)snprintf(errmsg, errmsg_bytes, "%s: standard output is closed",
+                       is_ours ? "--emf" : "AWS_EMF_ENVIRONMENT");
+        return STATUS_INVALID;
+    }
     if (self->to != EMF_TO_AGENT) {
         return STATUS_OK;
     }

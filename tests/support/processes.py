@@ -49,6 +49,7 @@ class Program:
     def __init__(self, name):
         self.name = name
         self.environment = {}  # on top of ours
+        self.output = subprocess.DEVNULL  # where standard output goes
         self.process = None
         self.lines = []  # of standard error, of all runs
         self.run_from = 0  # where in `lines` the present run begins
@@ -59,7 +60,7 @@ class Program:
         assert not self.is_running(), f"{self.name} is running already"
         self.run_from = len(self.lines)
         self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            command, stdin=subprocess.DEVNULL, stdout=self.output,
             stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=die_with_parent,
             env={**os.environ, **self.environment})
         self.follow(self.process.stderr)

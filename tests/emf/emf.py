@@ -1,0 +1,364 @@
+#!/usr/bin/python3
+"""emf.py --satcheld PATH --node-modules DIRECTORY [--seconds N]: metrics for CloudWatch.
+
+Every line that a server under load sends is checked against the JSON schema and the limits that it
+misses, and all together against /metrics; to standard output, to an agent that goes and returns, and
+to a pipe that nobody reads. --seconds: how long it is under load, instead of a few seconds; the pipe is
+blocked for a tenth of that, at most a minute, and the times of requests then are compared with those before.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import lines as emf  # noqa: E402
+import native  # noqa: E402
+from processes import DEADLINE_S, Satcheld, wait_until  # noqa: E402
+from steady_load import SteadyLoad, Yardstick, percentile  # noqa: E402
+
+OPTIONS = None
+SHORT_S = 4
+STOP_S_MAX = 5  # with nobody who reads: half a second for the lines, the rest for a busy machine
+BLOCKED_S_MAX = 60
+GO_ON_S_MAX = 2
+QUEUE_BYTES = 16384
+PIPE_BYTES = 4096
+MEMORY_KIB_MAX = 4096  # that a blocked receiver may cost
+# What asking for /metrics, a timer, or the end itself counts up.
+MOVING = ("satchel_ops_", "satchel_emf_", "satchel_net_", "satchel_lease_", "satchel_checkpoint",
+          "satchel_journal_segments", "process_")
+
+
+def emf_key(series):
+    """The name and the op of a series of /metrics, by the rule of docs/metrics.md."""
+    name, labels = re.fullmatch(r"(\w+?)(?:_total)?(?:\{(.*)\})?", series).groups()
+    pairs = dict(re.findall(r'(\w+)="([^"]*)"', labels or ""))
+    op = pairs.pop("op", None)
+    words = "_".join([name.removeprefix("satchel_").removesuffix("_seconds"), *pairs.values()])
+    return "".join(word[0].upper() + word[1:] for word in words.split("_")), op
+
+
+def read_metrics(text):
+    """Of /metrics: {series: value} of all counters, and {family: [cumulative buckets, sum]}."""
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
+    counters, histograms = {}, {}
+    for series, value in re.findall(r"^([^#\s]\S*) (\S+)$", text, re.M):
+        name = series.split("{")[0]
+        family = re.sub(r"_(bucket|sum|count)$", "", name)
+        if types.get(name) == "counter":
+            counters[series] = float(value)
+        elif types.get(family) == "histogram":
+            buckets, total = histograms.get(family, ([], 0.0))
+            if name.endswith("_bucket"):
+                buckets = buckets + [float(value)]
+            histograms[family] = (buckets, float(value) if name.endswith("_sum") else total)
+    return counters, histograms
+
+
+class Pipe:
+    """Standard output of a server: read when somebody wants, or not at all."""
+
+    def __init__(self, size=None):
+        self.reading, self.writing = os.pipe()
+        if size is not None:
+            fcntl.fcntl(self.reading, fcntl.F_SETPIPE_SZ, size)
+        self.lines = []
+        self.thread = threading.Thread(target=self._read, daemon=True)
+
+    def _read(self):
+        with os.fdopen(self.reading, encoding="utf-8") as stream:
+            for line in stream:
+                self.lines.append(line.rstrip("\n"))
+
+    def follow(self):
+        self.thread.start()
+
+    def rest(self):
+        """After the server's end: all lines there were."""
+        if not self.thread.ident:
+            self.follow()
+        self.thread.join(DEADLINE_S)
+        assert not self.thread.is_alive(), "the pipe has no end"
+        return self.lines
+
+
+class Agent:
+    """Takes one connection after the other, and their lines."""
+
+    def __init__(self):
+        self.lines = []
+        self.connections = 0
+        self.port = 0
+        self.start()
+
+    def start(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self.listener.getsockname()[1]
+        self.connection = None
+        self.thread = threading.Thread(target=self._serve, args=(self.listener,), daemon=True)
+        self.thread.start()
+
+    def _serve(self, listener):
+        try:
+            while True:
+                self.connection, _ = listener.accept()
+                self.connections += 1
+                with self.connection, self.connection.makefile(encoding="utf-8") as stream:
+                    for line in stream:
+                        if line.endswith("\n"):  # the half of a line is sent again
+                            self.lines.append(line.rstrip("\n"))
+        except OSError:
+            pass  # it was stopped
+
+    def stop(self):
+        """As an agent that is killed: the listener and the connection go at once."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        if self.connection is not None:
+            with contextlib.suppress(OSError):  # closed at the other end
+                self.connection.shutdown(socket.SHUT_RDWR)
+        self.thread.join(DEADLINE_S)
+
+
+class EmfTest(unittest.TestCase):
+    def new_store(self, *options, pipe=None, **environment):
+        store = Satcheld(OPTIONS.satcheld, "--emf-interval", "1s", *options)
+        store.environment = environment
+        if pipe is not None:
+            store.output = pipe.writing
+        self.addCleanup(store.clean_up)
+        self.addCleanup(lambda: store.is_running() and store.kill())
+        store.start()
+        if pipe is not None:
+            os.close(pipe.writing)
+        return store
+
+    def check(self, texts):
+        """All lines, by schema and limits; what they hold."""
+        self.assertTrue(texts)
+        checked = [emf.check(text) for text in texts]
+        print(f"\n  emf: {emf.check_by_schema(texts, OPTIONS.node_modules)}, "
+              f"the longest has {max(map(len, texts))} bytes")
+        return checked
+
+    def check_sums(self, checked, metrics):
+        """What CloudWatch would add up is what /metrics had said."""
+        counters, histograms = read_metrics(metrics)
+        totals, distributions = emf.sums(checked)
+        compared = 0
+        for series, value in counters.items():
+            key = emf_key(series)
+            self.assertGreaterEqual(totals.get(key, 0) + 1e-9, value, series)
+            if not series.startswith(MOVING):
+                self.assertEqual(totals.get(key, 0), value, series)
+                compared += value > 0
+        for family, (buckets, total) in histograms.items():
+            if family.startswith(MOVING):
+                continue
+            key = (emf_key(family)[0] + "Latency", None)
+            for number, below in enumerate(buckets[:-1]):  # the bounds are 1 us * 2^number
+                sent = sum(n for at, n in distributions.get(key, {}).items() if at < 2 ** number)
+                self.assertEqual(sent, below, f"{family} up to {2 ** number} us")
+            self.assertAlmostEqual(totals.get(key, 0) / 1e6, total, places=6, msg=family)
+            compared += buckets[-1] > 0
+        print(f"  emf: {compared} sums and distributions equal /metrics")
+        self.assertGreater(compared, 5)
+
+
+class Output(EmfTest):
+    def test_every_line_is_valid_and_the_sums_are_those_of_metrics(self):
+        pipe = Pipe()
+        store = self.new_store("--emf", "stdout", "--emf-service-name", 'my "shop"', pipe=pipe,
+                               AWS_EMF_NAMESPACE="Shop/Test", AWS_EMF_LOG_GROUP_NAME="/ecs/shop",
+                               SATCHEL_TASK_ID="0123456789abcdef", SATCHEL_TASK_REVISION="42")
+        pipe.follow()
+        with SteadyLoad(store.address):
+            time.sleep(OPTIONS.seconds or SHORT_S)
+        metrics = store.ask_ops("/metrics")[1]
+        self.assertEqual(store.terminate(), 0)
+        checked = self.check(pipe.rest())
+        self.check_sums(checked, metrics)
+        for line in checked:
+            self.assertEqual((line["ServiceName"], line["TaskId"], line["Revision"]),
+                             ('my "shop"', "0123456789abcdef", "42"))
+            directive = line["_aws"]["CloudWatchMetrics"][0]
+            self.assertEqual(directive["Namespace"], "Shop/Test")
+            self.assertEqual(line["_aws"]["LogGroupName"], "/ecs/shop")
+            self.assertEqual(directive["Dimensions"], [["ServiceName"]] + (
+                [["ServiceName", "Op"]] if "Op" in line else []))
+        self.assertEqual({"hello", "set", "delete"}, {line["Op"] for line in checked if "Op" in line})
+
+    def test_arrays_are_within_the_published_format(self):
+        pipe = Pipe()
+        store = self.new_store("--emf", "stdout", "--emf-histogram", "array", pipe=pipe)
+        pipe.follow()
+        with SteadyLoad(store.address):
+            time.sleep(2)
+        self.assertEqual(store.terminate(), 0)
+        checked = self.check(pipe.rest())
+        self.assertTrue(any(isinstance(line.get("JournalFlushLatency"), list) for line in checked))
+        self.assertFalse(any(isinstance(value, dict) for line in checked
+                             for name, value in line.items() if name != "_aws"))
+
+    def test_a_reader_that_goes_away_stops_nothing(self):
+        pipe = Pipe()
+        store = self.new_store("--emf", "stdout", pipe=pipe)
+        os.close(pipe.reading)
+        store.wait_for_line("emf: metrics cannot be written")
+        with native.Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+        wait_until(lambda: store.metric("satchel_emf_dropped_lines_total") > 0, "lines are dropped")
+        self.assertEqual(store.terminate(), 0)
+
+
+class Blocked(EmfTest):
+    def test_nobody_reads_and_nobody_waits(self):
+        """Requests go on, memory is bounded, what is dropped is counted; and nothing of the sums is
+        lost when somebody reads again."""
+        pipe = Pipe(PIPE_BYTES)
+        store = self.new_store("--emf", "stdout", "--emf-queue", str(QUEUE_BYTES), pipe=pipe)
+        seconds = min((OPTIONS.seconds or 0) / 10, BLOCKED_S_MAX)
+        other, reader = os.dup(pipe.reading), threading.Event()
+
+        def read_all(into):
+            while not reader.is_set():
+                into.append(os.read(other, 65536))
+
+        with SteadyLoad(store.address, rate_hz=100) as load, Yardstick(load, store.directory) as machine:
+            early = []
+            thread = threading.Thread(target=read_all, args=(early,))
+            thread.start()
+            with load.phase("read"):
+                time.sleep(max(seconds, SHORT_S))
+            reader.set()
+            thread.join()
+            begun_kib = store.memory_kib()
+            with load.phase("blocked"):
+                time.sleep(seconds)
+                wait_until(lambda: store.metric("satchel_emf_dropped_lines_total") > 0,
+                           "lines are dropped", deadline_s=2 * DEADLINE_S)
+            grown_kib = store.memory_kib() - begun_kib
+            waiting = store.metric("satchel_emf_waiting_bytes")
+        self.assertLessEqual(waiting, QUEUE_BYTES)
+        print(f"\n  emf: a blocked output costs {grown_kib} KiB", end="")
+        for name in ("read", "blocked"):
+            told = [percentile(times.latencies_s(name), 0.99) * 1000 for times in (load, machine)]
+            print(f"\n  emf: p99 of a change while the output is {name}: {told[0]:.1f} ms, of a file "
+                  f"synced beside it {told[1]:.1f} ms", end="")
+        before, after = (percentile(load.latencies_s(name), 0.99) for name in ("read", "blocked"))
+        grown = percentile(machine.latencies_s("blocked"), 0.99) \
+            / percentile(machine.latencies_s("read"), 0.99)
+        # A few seconds of a busy disk say only whether requests go on at all.
+        self.assertLess(after, 2 * before * max(grown, 1) + 0.02 if OPTIONS.seconds else GO_ON_S_MAX,
+                        "a blocked output slows requests")
+        if not OPTIONS.sanitized:
+            self.assertLess(grown_kib, MEMORY_KIB_MAX)
+        # Somebody reads again: the next lines hold all that was counted meanwhile.
+        dropped = store.metric("satchel_emf_dropped_lines_total")
+        pipe.follow()
+        wait_until(lambda: store.metric("satchel_emf_waiting_bytes") == 0, "the queue is empty")
+        metrics = store.ask_ops("/metrics")[1]
+        self.assertEqual(store.terminate(), 0)
+        os.close(other)
+        head = b"".join(early).decode()
+        texts = (head + "\n".join(pipe.rest())).splitlines()
+        checked = self.check(texts)
+        self.check_sums(checked, metrics)
+        self.assertEqual(emf.sums(checked)[0][("EmfDroppedLines", None)], dropped)
+
+    def test_sigterm_ends_it_in_time(self):
+        pipe = Pipe(PIPE_BYTES)
+        store = self.new_store("--emf", "stdout", "--emf-queue", str(QUEUE_BYTES), pipe=pipe)
+        with native.Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+        wait_until(lambda: store.metric("satchel_emf_waiting_bytes") > 0, "lines wait")
+        start = time.monotonic()
+        self.assertEqual(store.terminate(), 0)
+        took_s = time.monotonic() - start
+        print(f"\n  emf: stopped in {took_s:.1f} s while nobody read")
+        self.assertLess(took_s, STOP_S_MAX)
+        self.assertTrue(any("last metrics could not be written" in line for line in store.lines))
+        for text in pipe.rest():
+            emf.check(text)
+
+
+class ToAgent(EmfTest):
+    def test_an_agent_goes_and_returns(self):
+        agent = Agent()
+        store = self.new_store("--emf", "agent", AWS_EMF_AGENT_ENDPOINT=f"tcp://127.0.0.1:{agent.port}")
+        wait_until(lambda: len(agent.lines) > 1, "it sends")
+        self.assertEqual(agent.connections, 1)
+        agent.stop()
+        store.wait_for_line("emf: metrics cannot be written to=agent")
+        with native.Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+        agent.start()
+        wait_until(lambda: agent.connections >= 2, "it connects again")
+        metrics = store.ask_ops("/metrics")[1]
+        self.assertEqual(store.terminate(), 0)
+        agent.stop()
+        checked = self.check(agent.lines)
+        self.assertEqual({line["_aws"]["LogGroupName"] for line in checked}, {"satchel-metrics"})
+        self.assertIn('satchel_requests_total{op="set"} 1', metrics)
+        self.assertEqual(emf.sums(checked)[0][("Requests", "set")], 1)
+
+    def test_nobody_is_there(self):
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
+        store = self.new_store("--emf", f"tcp://127.0.0.1:{port}")
+        wait_until(lambda: store.metric("satchel_emf_connections_total") > 1, "it tries again")
+        with native.Connection(store.address) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+        start = time.monotonic()
+        self.assertEqual(store.terminate(), 0)
+        self.assertLess(time.monotonic() - start, STOP_S_MAX)
+
+
+class TheChecks(unittest.TestCase):
+    """A check that cannot fail is none."""
+
+    GOOD = ('{"_aws":{"Timestamp":%d,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["S"]],'
+            '"Metrics":[{"Name":"A","Unit":"Count"}]}]},"S":"s","A":1}')
+
+    def line(self, old="", new=""):
+        assert old in self.GOOD
+        return self.GOOD.replace(old, new) % int(time.time() * 1000)
+
+    def test_bad_lines_are_found(self):
+        emf.check(self.line())
+        distribution = '"A":{"Values":[1],"Counts":[%d],"Min":0,"Max":2,"Count":2,"Sum":2}'
+        emf.check(self.line('"A":1', distribution % 2))
+        many = ",".join('{"Name":"A%d"}' % n for n in range(101))
+        for old, new in (('"A":1', '"B":1'), ('"A":1', '"A":1,"A":1'), ('"A":1', '"A":NaN'),
+                         ('"A":1', '"A":1e300'), ('"A":1', '"A":true'), ('"A":1', '"A":"1"'),
+                         ('"A":1', '"A":[%s]' % ",".join("1" * 101)), ('"S":"s"', '"S":1'),
+                         ('"A":1', distribution % 1), ('"S":"s"', '"S":"%s"' % ("s" * 17000)),
+                         ('{"Name":"A","Unit":"Count"}', many), ("%d", "%d000")):
+            with self.subTest(new=new[:60]), self.assertRaises(emf.BadLine):
+                emf.check(self.line(old, new))
+
+    def test_the_schema_finds_its_own(self):
+        emf.check_by_schema([self.line()], OPTIONS.node_modules)
+        for old, new in (('"Count"', '"ms"'), ('[["S"]]', '["S"]'), ('"N"', '""'), ("%d", '"%d"')):
+            with self.subTest(new=new), self.assertRaises(emf.BadLine):
+                emf.check_by_schema([self.line(old, new)], OPTIONS.node_modules)
+
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser()
+    PARSER.add_argument("--satcheld", required=True)
+    PARSER.add_argument("--node-modules", required=True)
+    PARSER.add_argument("--seconds", type=float)
+    PARSER.add_argument("--sanitized", action="store_true", help="memory and time say nothing")
+    OPTIONS, REST = PARSER.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *REST], verbosity=2)
