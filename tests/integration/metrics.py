@@ -108,6 +108,12 @@ class Exposition(StoreTest):
             self.assertEqual((families[name].type, families[name].unit), (kind, unit), name)
         self.assertEqual([sample.value for sample in families["satchel_build"].samples], [1])
 
+    def test_the_page_has_all_of_them(self):
+        page = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+        written = set(re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE))
+        told = re.findall("^# TYPE (.*) ", scrape(self.start_store(), "text/plain")[1], re.MULTILINE)
+        self.assertEqual([name for name in told if name not in written], [])
+
     def test_a_browser_and_curl_get_text(self):
         store = self.start_store()
         for accept in ("*/*", "text/html,application/xhtml+xml,*/*;q=0.8", "application/openmetrics-text;q=0"):
