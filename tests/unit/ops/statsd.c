@@ -50,18 +50,18 @@ static const char slow_name[] = "slow.test";
 static sem_t is_asked;
 static sem_t may_answer;
 
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                struct addrinfo **out)
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *req,
+                struct addrinfo **pai)
 {
     int (*system_getaddrinfo)(const char *, const char *, const struct addrinfo *,
                               struct addrinfo **);
     *(void **)&system_getaddrinfo = dlsym(RTLD_NEXT, "getaddrinfo");
-    if (node != NULL && strcmp(node, slow_name) == 0) {
+    if (name != NULL && strcmp(name, slow_name) == 0) {
         (void)sem_post(&is_asked);
         (void)sem_wait(&may_answer);
-        node = "127.0.0.1";
+        name = "127.0.0.1";
     }
-    return system_getaddrinfo(node, service, hints, out);
+    return system_getaddrinfo(name, service, req, pai);
 }
 
 static enum status start_with(const char *to, const char *prefix, char *errmsg, size_t errmsg_bytes)
@@ -77,7 +77,7 @@ static enum status start_with(const char *to, const char *prefix, char *errmsg, 
 
 static void start(const char *host, uint16_t port)
 {
-    char to[60];
+    static char to[60]; /* the options are borrowed */
     char errmsg[200] = "";
     (void)snprintf(to, sizeof to, "%s:%u", host, (unsigned)port);
     cr_assert(eq(int, start_with(to, "t", errmsg, sizeof errmsg), STATUS_OK), "%s", errmsg);
