@@ -34,10 +34,12 @@ static void put_number(struct line *self, double value)
     char text[400]; /* the largest double has 309 digits */
     int decimals = DIGITS;
     double size = fabs(value);
-    for (; size >= 1 && decimals > 0; size /= 10) {
+    while (size >= 1 && decimals > 0) {
+        size /= 10;
         decimals--;
     }
-    for (; size > 0 && size < 0.1 && decimals < DECIMALS_MAX; size *= 10) {
+    while (size > 0 && size < 0.1 && decimals < DECIMALS_MAX) {
+        size *= 10;
         decimals++;
     }
     (void)snprintf(text, sizeof text, "%.*f", decimals, value);

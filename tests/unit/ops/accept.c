@@ -116,5 +116,5 @@ Test(accept, openmetrics_is_for_who_names_it_and_likes_it_best)
             "%s", cases[i].accept);
         buf_free(&headers);
     }
-    cr_assert(not(prometheus_wants_openmetrics(view_of(NULL, 0))));
+    cr_assert_not(prometheus_wants_openmetrics(view_of(NULL, 0)));
 }
