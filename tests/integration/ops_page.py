@@ -191,8 +191,8 @@ class OpsPage(unittest.TestCase):
             for name in ("sessions", "rate", "wait", "memory", "connections"):
                 self.assertGreater(self.last[name], 0, name)
             self.assertGreaterEqual(self.last["checkpoint"], 0)
-            self.wait_for_state(page, "Serving")
-            self.assertFalse(page.is_shown("#wrong"), page.js("document.querySelector('#wrong').innerText"))
+            self.wait_for_state(page, "Serving", "Nothing is wrong")
+            self.assertFalse(page.is_shown("#wrong"))
             self.assertFalse(page.is_shown("#backup-box"), "there are no backups")
             self.assertGreater(page.js("document.querySelectorAll('#spread-plot .bar').length"), 1)
             self.assertGreater(page.js("document.querySelector('#rate-plot .line').getTotalLength()"), 5)
