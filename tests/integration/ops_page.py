@@ -278,11 +278,14 @@ class OpsPage(unittest.TestCase):
         def say(path, code, words):
             page.js(f"watched.said[{path!r}] = {{code: {code}, text: {words!r}}}, 0")
 
-        for words, title, reason in (("not ready: loading", "Loading", "reads its data"),
-                                    ("not ready: stopping", "Stopping", "told to stop"),
-                                    ("not ready: restoring: 3 of 9", "Not ready", "3 of 9"),
-                                    ("not ready: <b>a name</b>", "Not ready", "<b>a name</b>"),
-                                    ("ready", "Serving", "")):
+        for words, title, reason in (
+                ("not ready: loading", "Loading", "reads its data"),
+                ("not ready: stopping", "Stopping", "told to stop"),
+                ("not ready: looking at the backup: 0 of 1", "Restoring", "0 of 1"),
+                ("not ready: restoring sessions: 3 of 9", "Restoring", "3 of 9"),
+                ("not ready: the storage failed", "Not ready", "the storage failed"),
+                ("not ready: <b>a name</b>", "Not ready", "<b>a name</b>"),
+                ("ready", "Serving", "")):
             say("/readyz", 200 if words == "ready" else 503, words)
             self.wait_for_state(page, title, reason)
         backup = ('{"well": %s, "state": "%s", "lag_ms": 90000, "error": "%s", '
