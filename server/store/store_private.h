@@ -34,7 +34,7 @@
     X(gauge, checkpoint_age, "satchel_checkpoint_age_seconds", "",                                 \
       "Time since this process completed a checkpoint; -1: it has not yet.")                       \
     X(gauge, stalled, "satchel_storage_stalled_seconds", "",                                       \
-      "For how long the storage has not answered a write that is under way; 0: none is.")
+      "Whole seconds for which a write to the storage has been without an answer.")
 METRIC_STRUCT(store_metrics, STORE_METRICS)
 METRIC_TABLE_DECLARE(store_metrics)
 

@@ -9,12 +9,10 @@ import argparse
 import contextlib
 import math
 import os
-import re
 import shutil
+import signal
 import sys
-import tempfile
 import threading
-import time
 import unittest
 from pathlib import Path
 
@@ -58,9 +56,9 @@ for (const kind of ["error", "warn"]) {
 """
 
 
-def samples_of(text):
+def samples_of(answer):
     """The answer of /metrics as {name and labels: value}."""
-    lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
+    lines = (line.rsplit(" ", 1) for line in answer.splitlines() if line and line[0] != "#")
     return {name: float(value) for name, value in lines}
 
 
@@ -77,7 +75,8 @@ def quantile(first, last, family, share):
     below, seen = 0, 0
     for bound, count in buckets:
         if count >= rank and count > seen:
-            return below if math.isinf(bound) else below + (bound - below) * (rank - seen) / (count - seen)
+            part = 0 if math.isinf(bound) else (bound - below) * (rank - seen) / (count - seen)
+            return below + part
         below, seen = bound, count
     return None
 
@@ -109,6 +108,11 @@ class Load:
             self.connection.get(b"k%d" % (number % 2000))
 
 
+def text(page, selector):
+    """The text of an element; "" when there is none."""
+    return page.js(f"document.querySelector('{selector}')?.textContent ?? ''")
+
+
 class OpsPage(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -122,32 +126,34 @@ class OpsPage(unittest.TestCase):
         page.call("Page.enable")
         page.call("Page.addScriptToEvaluateOnNewDocument", source=WATCHER)
         page.goto(f"http://{ops}/")
-        wait_until(lambda: page.js("Number(document.body.dataset.answers ?? 0)") > 0, "it has asked")
+        wait_until(lambda: page.js("document.body.dataset.answers > 0"), "it has asked")
         return page
 
     def store(self, *options):
         return self.enterContext(Satcheld(OPTIONS.satcheld, *options))
 
-    def wait_for_state(self, page, title, text=""):
-        wait_until(lambda: page.js("document.querySelector('#state').textContent") == title
-                   and text in page.js("document.querySelector('#state-text').textContent"),
-                   f"the state is {title}: {text}")
+    def wait_for_state(self, page, title, words=""):
+        wait_until(lambda: text(page, "#state") == title and words in text(page, "#state-text"),
+                   f"the state is {title}: {words}")
 
     def end(self, page):
         """Nothing went wrong in it, and it asked nobody but its server."""
         self.assertEqual(page.js("watched.wrong"), [])
         outside = page.js("""performance.getEntriesByType("resource").map((entry) => entry.name)
-            .filter((name) => !name.startsWith(location.origin) && !name.startsWith("data:"))""")
+            .filter((name) => !name.startsWith(`${location.origin}/`) && !/^data:/.test(name))""")
         self.assertEqual(outside, [])
 
     def shown(self, page):
         """All answers so far and what is shown, at one moment."""
-        return page.js(f"""({{answers: watched.answers, values: Object.fromEntries({FIGURES}.map((id) =>
-            [id, Number(document.getElementById(id).value || -2)])),
+        return page.js(f"""({{
+            answers: watched.answers,
+            values: Object.fromEntries({FIGURES}.map((id) =>
+                [id, Number(document.getElementById(id).value || -2)])),
+            sessions: document.getElementById("sessions").textContent,
             at: samples.map((one) => one.at / 1000)}})""")
 
     def expected(self, answers, at):
-        samples = [samples_of(text) for text in answers]
+        samples = [samples_of(answer) for answer in answers]
         last = samples[-1]
         then = max(len(samples) - 1 - RATE_POLLS, 0)
 
@@ -170,32 +176,36 @@ class OpsPage(unittest.TestCase):
         store = self.store("--checkpoint-interval", "2s")
         page = self.open(store.ops)
         equal_at = set()  # how many answers there were
+        differs = None
+        wanted = {}
         with Load(store):
             def is_equal():
+                nonlocal differs, wanted
                 seen = self.shown(page)
                 if len(seen["at"]) != len(seen["answers"]) or len(seen["at"]) < RATE_POLLS + 2:
                     return False  # an answer is here and not shown yet
                 wanted = self.expected(seen["answers"], seen["at"])
                 for name, value in wanted.items():
                     if not math.isclose(seen["values"][name], value, rel_tol=1e-9):
-                        self.why = (name, seen["values"][name], value)
+                        differs = (name, seen["values"][name], value)
                         return False
+                self.assertEqual(seen["sessions"], f"{wanted['sessions']:,.0f}")
                 equal_at.add(len(seen["at"]))
-                self.last = wanted
                 return len(equal_at) >= 3
-            self.why = None
             try:
                 wait_until(is_equal, "what it shows is what /metrics said")
             except AssertionError:
-                self.fail(f"shown and said: {self.why}")
+                self.fail(f"shown and said: {differs}")
             for name in ("sessions", "rate", "wait", "memory", "connections"):
-                self.assertGreater(self.last[name], 0, name)
-            self.assertGreaterEqual(self.last["checkpoint"], 0)
-            self.wait_for_state(page, "Serving")
-            self.assertFalse(page.is_shown("#wrong"), page.js("document.querySelector('#wrong').innerText"))
+                self.assertGreater(wanted[name], 0, name)
+            self.assertGreaterEqual(wanted["checkpoint"], 0)
+            self.wait_for_state(page, "Serving", "Nothing is wrong")
+            self.assertFalse(page.is_shown("#wrong"))
             self.assertFalse(page.is_shown("#backup-box"), "there are no backups")
-            self.assertGreater(page.js("document.querySelectorAll('#spread-plot .bar').length"), 1)
-            self.assertGreater(page.js("document.querySelector('#rate-plot .line').getTotalLength()"), 5)
+            bars = "document.querySelectorAll('#spread-plot .bar').length"
+            self.assertGreater(page.js(bars), 1)
+            line = "document.querySelector('#rate-plot .line').getTotalLength()"
+            self.assertGreater(page.js(line), 5)
         self.end(page)
 
     def test_a_server_that_is_gone_or_silent_is_not_shown_as_live(self):
@@ -203,13 +213,13 @@ class OpsPage(unittest.TestCase):
         page = self.open(store.ops)
         self.wait_for_state(page, "Serving")
         self.assertEqual(page.js("document.body.dataset.live"), "yes")
-        os.kill(store.process.pid, 19)  # SIGSTOP: connections are made, and nobody answers
+        store.process.send_signal(signal.SIGSTOP)  # connections are made, and nobody answers
         try:
             self.wait_for_state(page, "Not answering")
             self.assertEqual(page.js("document.body.dataset.live"), "no")
-            self.assertRegex(page.js("document.querySelector('#stale').textContent"), r"No answer for \d+ s")
+            self.assertRegex(text(page, "#stale"), r"No answer for \d+ s")
         finally:
-            os.kill(store.process.pid, 18)  # SIGCONT
+            store.process.send_signal(signal.SIGCONT)
         self.wait_for_state(page, "Serving")
         self.assertFalse(page.is_shown("#stale"))
         store.kill()
@@ -232,12 +242,11 @@ class OpsPage(unittest.TestCase):
         standby.ops = standby.wait_for_line(r"\bstandby ops=(\S+)").group(1)
         page = self.open(standby.ops)
         self.wait_for_state(page, "Standby", "owned by")
-        self.assertIn("Owns no data", page.js("document.querySelector('#state-role').textContent"))
-        self.assertEqual(page.js("document.querySelector('#sessions').textContent"), "–")
+        self.assertIn("Owns no data", text(page, "#state-role"))
+        self.assertEqual(text(page, "#sessions"), "–")
         store.kill()
         self.wait_for_state(page, "Serving")
-        wait_until(lambda: page.js("document.querySelector('#sessions').textContent") == "0",
-                   "it has sessions now")
+        wait_until(lambda: text(page, "#sessions") == "0", "it has sessions now")
         self.end(page)
 
     def test_storage_that_hangs_is_told_first(self):
@@ -251,10 +260,11 @@ class OpsPage(unittest.TestCase):
         page = self.open(store.ops)
         with Connection(store.address) as conn:
             storage.be("hang=all")
-            conn.send(native.frame(native.SET, native.tag(native.ID, b"k") + native.tag(native.VALUE, b"v")))
+            conn.send(native.frame(native.SET, native.tag(native.ID, b"key")
+                                   + native.tag(native.VALUE, b"value")))
             self.wait_for_state(page, "Not ready", "has not answered for")
-            wait_until(lambda: "The storage has not answered" in
-                       page.js("document.querySelector('#wrong-list li')?.textContent ?? ''"), "it says so")
+            wait_until(lambda: "The storage has not answered" in text(page, "#wrong-list li"),
+                       "it says so")
             storage.be("hang=none")
             self.assertEqual(conn.take().status, native.OK)
         self.wait_for_state(page, "Serving")
@@ -265,30 +275,34 @@ class OpsPage(unittest.TestCase):
         store = self.store()
         page = self.open(store.ops)
 
-        def say(path, code, text):
-            page.js(f"watched.said[{path!r}] = {{code: {code}, text: {text!r}}}, 0")
+        def say(path, code, words):
+            page.js(f"watched.said[{path!r}] = {{code: {code}, text: {words!r}}}, 0")
 
-        for text, title, reason in (("not ready: loading", "Loading", "reads its data"),
-                                    ("not ready: stopping", "Stopping", "told to stop"),
-                                    ("not ready: reading the archive: 3 of 9", "Not ready", "3 of 9"),
-                                    ("not ready: <b>a name</b>", "Not ready", "<b>a name</b>"),
-                                    ("ready", "Serving", "")):
-            say("/readyz", 200 if text == "ready" else 503, text)
+        for words, title, reason in (
+                ("not ready: loading", "Loading", "reads its data"),
+                ("not ready: stopping", "Stopping", "told to stop"),
+                ("not ready: looking at the backup: 0 of 1", "Restoring", "0 of 1"),
+                ("not ready: restoring sessions: 3 of 9", "Restoring", "3 of 9"),
+                ("not ready: the storage failed", "Not ready", "the storage failed"),
+                ("not ready: <b>a name</b>", "Not ready", "<b>a name</b>"),
+                ("ready", "Serving", "")):
+            say("/readyz", 200 if words == "ready" else 503, words)
             self.wait_for_state(page, title, reason)
-        backup = ('{"well": %s, "state": "%s", "lag_ms": 90000, "error": "%s", "owes_snapshot": false, '
-                  '"snapshots": {"age_ms": 7500000, "error": ""}, "retention": {"failing": false}}')
+        backup = ('{"well": %s, "state": "%s", "lag_ms": 90000, "error": "%s", '
+                  '"owes_snapshot": false, "snapshots": {"age_ms": 7500000, "error": ""}, '
+                  '"retention": {"failing": false}}')
         say("/backupz", 200, backup % ("true", "shipping", ""))
         wait_until(lambda: page.is_shown("#backup-box"), "the backup is shown")
-        self.assertEqual(page.js("document.querySelector('#backup').textContent"), "2 h 5 min old")
+        self.assertEqual(text(page, "#backup"), "2 h 5 min old")
         self.assertFalse(page.is_shown("#wrong"))
         say("/backupz", 503, backup % ("false", "failing", "403 from the bucket"))
-        wait_until(lambda: "403 from the bucket" in
-                   page.js("document.querySelector('#wrong-list').textContent"), "its error is told")
+        wait_until(lambda: "403 from the bucket" in text(page, "#wrong-list"), "its error is told")
+        self.wait_for_state(page, "Serving", "But something is wrong")
         with Connection(store.address) as conn:  # no HELLO, no token: not even a frame
             conn.send(b"\xb5" + b"x" * 100)
             conn.take_all()
-        wait_until(lambda: "did not follow the protocol" in
-                   page.js("document.querySelector('#wrong-list').textContent"), "an alarm rises")
+        wait_until(lambda: "did not follow the protocol" in text(page, "#wrong-list"),
+                   "an alarm rises")
         self.end(page)
 
     def test_it_fits_a_phone_and_everything_has_a_name(self):
@@ -296,8 +310,8 @@ class OpsPage(unittest.TestCase):
         page = self.open(store.ops)
         for dark in (False, True):
             page.view(360, 740, dark, mobile=True)
-            wait_until(lambda: page.js("document.querySelector('#rate-plot line').x2.baseVal.value") < 360,
-                       "the plots are drawn anew")
+            width = "document.querySelector('#rate-plot line').x2.baseVal.value"
+            wait_until(lambda: page.js(width) < 360, "the plots are drawn anew")
             self.assertEqual(page.js("document.documentElement.scrollWidth"), 360)
         page.js("document.querySelector('#state-text').textContent = 'owned-by-' + 'x'.repeat(200)")
         self.assertEqual(page.js("document.documentElement.scrollWidth"), 360)

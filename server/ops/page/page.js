@@ -11,6 +11,7 @@ const TICK_MS = 250;
 const RATE_POLLS = 10;   // a rate is that of so many polls
 const WAIT_POLLS = 60;   // … and the waits and what is wrong that of so many
 const SAMPLES_MAX = 300;
+const SPANS_S = [60, 120, 300]; // how much time a plot shows: enough for the oldest sample
 const WAITS = "satchel_durable_wait_seconds";
 
 const samples = [];      // oldest first, of one run of the server
@@ -19,6 +20,7 @@ let backup = null;       // what /backupz said; null: there are no backups
 let serverTime = NaN;    // seconds since 1970 of the last answer, by the server's clock
 let answeredAt;          // when the last answer came, in ms of performance.now(); undefined: never
 let answers = 0;
+let trouble = [];        // what is wrong, in sentences, as of the last answer
 let failure = "";        // why the last poll failed; "": it did not
 
 const element = (id) => document.getElementById(id);
@@ -93,6 +95,10 @@ function showState() {
     const isLive = answeredAt !== undefined && failure === "" && quietMs <= STALE_MS;
     const state = stateOf(readyText);
     let [name, title, text] = [state.name, state.title, reasonOf(readyText) || state.text];
+    if (name === "serving") {
+        [name, text] = trouble.length === 0 ? [name, `${text} Nothing is wrong.`]
+            : ["waiting", `${text} But something is wrong:`];
+    }
     if (!isLive) {
         [name, title, text] = answeredAt === undefined && failure === ""
             ? ["asking", "Asking …", "The page has just been opened."]
@@ -103,6 +109,7 @@ function showState() {
     document.title = `${title} · Satchel ${location.host}`;
     setText("state", title);
     setText("state-text", text);
+    element("state-role").hidden = !isLive;
     element("stale").hidden = isLive || answeredAt === undefined;
     setText("stale", `No answer for ${ageText(quietMs / 1000)}. All figures below are that old.`);
     showIcon();
@@ -119,15 +126,16 @@ function showIcon() {
     }
 }
 
-function showTrouble(from) {
-    const trouble = troubleOf(samples, from, backup);
+function showTrouble() {
     element("wrong").hidden = trouble.length === 0;
-    if (element("wrong-list").innerText !== trouble.join("\n")) {
-        element("wrong-list").replaceChildren(...trouble.map((words) => {
-            const item = document.createElement("li");
-            item.textContent = words;
-            return item;
-        }));
+    const items = trouble.map((words) => {
+        const item = document.createElement("li");
+        item.textContent = words;
+        return item;
+    });
+    const shown = [...element("wrong-list").children].map((item) => item.textContent);
+    if (shown.join("\n") !== trouble.join("\n")) { // or a screen reader would say it again
+        element("wrong-list").replaceChildren(...items);
     }
 }
 
@@ -191,7 +199,9 @@ function pointsOf(valueBetween) {
 
 function showPlots() {
     const waits = (share) => pointsOf((from, to) => quantileIn(bucketsBetween(from, to, WAITS), share));
-    const common = {spanSeconds: SAMPLES_MAX * POLL_MS / 1000, gapSeconds: STALE_MS / 1000};
+    const oldest = (performance.now() - samples[0].at) / 1000;
+    const common = {spanSeconds: SPANS_S.find((span) => span >= oldest) ?? SPANS_S.at(-1),
+        gapSeconds: STALE_MS / 1000};
     drawLines(element("rate-plot"), {...common, words: figureText,
         label: `Requests a second, now ${element("rate").textContent}`,
         lines: [{kind: "all", points: pointsOf((from, to) => rateOf(from, to, "satchel_requests_total"))}]});
@@ -201,17 +211,18 @@ function showPlots() {
 }
 
 function show() {
-    showState();
     if (samples.length > 0) {
         const to = samples.at(-1);
+        trouble = troubleOf(samples, sampleBefore(WAIT_POLLS), backup);
         setText("state-role", roleText(to));
-        showTrouble(sampleBefore(WAIT_POLLS));
+        showTrouble();
         showGauges(to);
         showRates(sampleBefore(RATE_POLLS), to);
         showWaits(sampleBefore(WAIT_POLLS), to);
         showBackup();
         showPlots();
     }
+    showState();
     document.body.dataset.answers = String(answers);
 }
 

@@ -57,7 +57,7 @@ function drawLines(svg, {label, lines, words, spanSeconds, gapSeconds}) {
         let path = "";
         let before; // the point that the line comes from
         for (const point of points) {
-            if (point.value !== undefined) {
+            if (point.value !== undefined && point.ago <= spanSeconds) {
                 const goesOn = before !== undefined && before.ago - point.ago <= gapSeconds;
                 path += `${goesOn ? "L" : "M"}${x(point.ago).toFixed(1)} ${y(point.value).toFixed(1)}`;
             }

@@ -11,6 +11,8 @@ const STATES = [
         text: "Requests are answered."},
     {begins: "not ready: loading", name: "waiting", title: "Loading",
         text: "The store reads its data; clients are told to try again."},
+    {begins: "not ready: looking at the backup", name: "waiting", title: "Restoring", text: ""},
+    {begins: "not ready: restoring", name: "waiting", title: "Restoring", text: ""},
     {begins: "not ready: standby", name: "waiting", title: "Standby",
         text: "Another store owns the data; this one takes over when that is gone."},
     {begins: "not ready: stopping", name: "waiting", title: "Stopping",
