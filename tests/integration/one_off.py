@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""one_off.py --satcheld PATH --satchel PATH: administrative commands as one-off tasks run them.
+"""one_off.py --satcheld PATH --satchel PATH --bench PATH: administrative commands as one-off tasks run them.
 
 The table of docs/one-off.md: which exit code, and one line of JSON at the end, whatever happened.
 What needs an object storage that answers is in s3_commands.py, s3_snapshots.py and s3_restore.py,
@@ -106,6 +106,23 @@ class OneOff(unittest.TestCase):
             with self.subTest(command=command, words=words):
                 self.ask(command, *words, code=USAGE, **NOWHERE)
 
+    def bench(self, *words, code):
+        told = subprocess.run([OPTIONS.bench, *words], env={**os.environ, "SATCHEL_JSON": "yes"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=DEADLINE_S, check=False)
+        self.assertEqual(told.returncode, code, told.stdout + told.stderr)
+        return take_summary(told.stdout, "bench", code)
+
+    def test_the_load_generator(self):
+        self.store.start()
+        told = self.bench("--server", self.store.address, "--seconds", "0.2", "--warmup", "0.05",
+                          "--keys", "100", "--connections", "2", code=DONE)
+        self.assertGreater(told["operations"], 0)
+        self.assertEqual((told["errors"], told["wrong_values"]), (0, 0))
+        self.assertLessEqual(told["p50_us"], told["p99_us"])
+        self.bench("--server", "127.0.0.1:1", code=FAILED)
+        self.bench("--frob", code=USAGE)
+
     def test_without_json_nothing_of_it_is_printed(self):
         for words, code in ((("verify",), USAGE), (("backup", "list"), USAGE),
                             (("verify", "/nowhere"), FAILED)):
@@ -123,6 +140,7 @@ if __name__ == "__main__":
     PARSER = argparse.ArgumentParser()
     PARSER.add_argument("--satcheld", required=True)
     PARSER.add_argument("--satchel", required=True)
+    PARSER.add_argument("--bench", required=True)
     PARSER.add_argument("--sanitized", action="store_true", help="memory and time say nothing")
     OPTIONS, REST = PARSER.parse_known_args()
     unittest.main(argv=[sys.argv[0], *REST], verbosity=2)
