@@ -10,11 +10,16 @@
 
 #include "load/report.h"
 #include "load/scenario.h"
+#include "tools/summary.h"
 
 static const uint64_t NS_PER_S = UINT64_C(1000000000);
 
-static int complain(const char *why, int exit_code)
+/* A complaint is the summary's reason, unless it was measured all the same. */
+static int complain(struct summary *summary, const char *why, int exit_code)
 {
+    if (exit_code != EXIT_MEASURED) {
+        summary_fail(summary, why);
+    }
     fprintf(stderr, "satchel-bench: %s\n", why);
     return exit_code;
 }
@@ -133,7 +138,8 @@ static void run_workers(struct run *run, struct worker *workers, struct result *
     for (size_t i = 0; i < options->threads; i++) {
         if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]) != 0) {
             /* The others wait at the barrier for one that will never come. */
-            exit(complain("cannot start a thread", EXIT_SERVER));
+            fputs("satchel-bench: cannot start a thread\n", stderr);
+            exit(EXIT_SERVER);
         }
     }
     (void)pthread_barrier_wait(&run->barrier);
@@ -151,39 +157,55 @@ static void run_workers(struct run *run, struct worker *workers, struct result *
     wipe(&progress);
 }
 
+/* The figures that a log should keep; --json FILE has all. */
+static void summarize(const struct result *result, struct summary *summary)
+{
+    const struct tally *tally = &result->tally;
+    summary_set(summary, json_pack("{s:I, s:f, s:I, s:I, s:I, s:f, s:f}", "operations",
+                                   (json_int_t)tally->operations, "ops_per_s",
+                                   (double)tally->operations / result->seconds, "errors",
+                                   (json_int_t)tally->errors, "misses", (json_int_t)tally->misses,
+                                   "wrong_values", (json_int_t)tally->wrong_values, "p50_us",
+                                   (double)histogram_percentile(&result->all, 0.5) / 1e3, "p99_us",
+                                   (double)histogram_percentile(&result->all, 0.99) / 1e3));
+}
+
 /* Tells what came out; returns the exit code. */
-static int report(const struct result *result, const struct options *options)
+static int report(const struct result *result, const struct options *options,
+                  struct summary *summary)
 {
     char why[WHY_BYTES];
+    summarize(result, summary);
     bool json_on_stdout = options->json != NULL && strcmp(options->json, "-") == 0;
     const struct tally *tally = &result->tally;
     if (!options->quiet && !json_on_stdout) {
         report_text(result, options, stdout);
     }
     if (options->json != NULL && !report_json(result, options, options->json, why)) {
-        return complain(why, EXIT_USAGE);
+        return complain(summary, why, EXIT_USAGE);
     }
     if (result->late_arrivals * 100 > tally->operations) {
-        (void)complain("the load itself could not keep to its times: more threads, or a lower rate",
+        (void)complain(summary,
+                       "the load itself could not keep to its times: more threads, or a lower rate",
                        EXIT_MEASURED);
     }
     if (options->server_pid != 0 && !result->has_server_cpu) {
-        (void)complain("server-pid: its CPU time could not be read", EXIT_MEASURED);
+        (void)complain(summary, "server-pid: its CPU time could not be read", EXIT_MEASURED);
     }
     return tally->errors + tally->wrong_values == 0 ? EXIT_MEASURED : EXIT_WRONG;
 }
 
-static int bench(const struct options *options)
+static int bench(const struct options *options, struct summary *summary)
 {
     char why[WHY_BYTES] = "out of memory";
     struct run run;
     struct cpu_time ignored;
     size_t made = 0;
     if (!raise_descriptor_limit(options, why)) {
-        return complain(why, EXIT_USAGE);
+        return complain(summary, why, EXIT_USAGE);
     }
     if (options->server_pid != 0 && !cpu_of_process(options->server_pid, &ignored)) {
-        return complain("server-pid: there is no such process", EXIT_USAGE);
+        return complain(summary, "server-pid: there is no such process", EXIT_USAGE);
     }
     struct worker *workers = calloc(options->threads, sizeof workers[0]);
     struct result *result = calloc(1, sizeof *result);
@@ -194,12 +216,13 @@ static int bench(const struct options *options)
         made++;
     }
     if (!ready) {
-        (void)complain(why, exit_code);
+        (void)complain(summary, why, exit_code);
     } else {
         result->seconds = options->seconds;
         (void)getloadavg(result->load_average, 3);
         run_workers(&run, workers, result);
-        exit_code = run_failed(&run) ? complain(run.why, run.exit_code) : report(result, options);
+        exit_code = run_failed(&run) ? complain(summary, run.why, run.exit_code)
+                                     : report(result, options, summary);
     }
     for (size_t i = 0; i < made; i++) {
         worker_free(&workers[i]);
@@ -215,19 +238,25 @@ int main(int argc, char **argv)
     struct options options;
     char why[OPTIONS_WHY_BYTES];
     int exit_code = EXIT_MEASURED;
+    struct summary summary;
+    summary_begin(&summary, 0, NULL); /* by its variable alone: --json is a file here */
+    summary.command = "bench";
     if (!options_read(&options, argc, argv, why, sizeof why)) {
-        exit_code = complain(why, EXIT_USAGE);
+        exit_code = complain(&summary, why, EXIT_USAGE);
     } else if (options.help) {
+        summary.is_wanted = false;
         options_help(stdout);
     } else if (options.version) {
+        summary.is_wanted = false;
         puts("satchel-bench " SATCHEL_VERSION_TEXT);
     } else if (options.list_scenarios) {
         exit_code = scenario_list(stdout)
                         ? EXIT_MEASURED
-                        : complain("no scenarios in " SATCHEL_SCENARIO_DIR, EXIT_USAGE);
+                        : complain(&summary, "no scenarios in " SATCHEL_SCENARIO_DIR, EXIT_USAGE);
     } else {
-        exit_code = bench(&options);
+        exit_code = bench(&options, &summary);
     }
     options_free(&options);
+    summary_end(&summary, exit_code);
     return exit_code;
 }

@@ -12,7 +12,8 @@
 #define CLI_OPTIONS(X)                                                                             \
     X('s', "server", "HOST:PORT", "where satcheld listens [$SATCHEL_SERVER, else 127.0.0.1:7401]") \
     X('t', "token-file", "FILE", "the shared secret [$SATCHEL_TOKEN_FILE, else none]")             \
-    X('d', "deadline", "TIME", "for the whole command, retries included [2s]")                     \
+    X('d', "deadline", "TIME",                                                                     \
+      "for the whole command, retries included [$SATCHEL_DEADLINE, else 2s]")                      \
     X('j', "json", NULL, "print JSON; bytes that are not UTF-8 as base64 in ..._base64")           \
     X('h', "help", NULL, "this help")                                                              \
     X('v', "if-version", "N", "only if the session has this version")                              \
@@ -303,6 +304,11 @@ bool cli_parse(struct cli *cli, int argc, char *argv[], enum cli_exit *code)
     cli->ops = ops != NULL && ops[0] != '\0' ? ops : "127.0.0.1:7402";
     cli->server = server != NULL && server[0] != '\0' ? server : "127.0.0.1:7401";
     *code = CLI_USAGE;
+    const char *deadline = getenv("SATCHEL_DEADLINE");
+    if (deadline != NULL && deadline[0] != '\0' && !set_time(deadline, &cli->deadline_ms)) {
+        (void)cli_usage(NULL, "SATCHEL_DEADLINE: `%s` is no time", deadline);
+        return false;
+    }
     opterr = 0;
     if (!take_options(cli, argc, argv, letters, &help, &version, &token_file)) {
         return false;

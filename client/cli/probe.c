@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DEADLINE_MS_STANDARD = 2000, ANSWER_BYTES = 2048, ADDRESS_BYTES = 256 };
+enum { DEADLINE_MS_STANDARD = 2000, PORT_MAX = 65535, ANSWER_BYTES = 2048, ADDRESS_BYTES = 256 };
 
 struct probe {
     const char *address; /* borrowed, as the user gave it */
@@ -61,7 +61,7 @@ static struct addrinfo *address_of(const char *text)
     const char *colon = strrchr(text, ':');
     size_t host_len = colon == NULL ? 0 : (size_t)(colon - text);
     bool is_bracketed = host_len > 2 && text[0] == '[' && text[host_len - 1] == ']';
-    if (host_len == 0 || host_len >= sizeof host) {
+    if (host_len == 0 || host_len >= sizeof host || strtoul(colon + 1, NULL, 10) > PORT_MAX) {
         return NULL;
     }
     (void)snprintf(host, sizeof host, "%.*s", (int)host_len - (is_bracketed ? 2 : 0),

@@ -26,6 +26,7 @@ from faulty_proxy import FaultyProxy  # noqa: E402
 from processes import die_with_parent, wait_until  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
 from s3_faults import Answer, Fault, Hang  # noqa: E402
+from summary import take_summary  # noqa: E402
 from swift import Swift  # noqa: E402
 
 OPTIONS = None
@@ -155,8 +156,8 @@ class Commands(unittest.TestCase):
 
     def ask(self, *arguments, code=DONE, **environment):
         """The object that a command prints."""
-        return json.loads(self.run_tool("backup", *arguments, self.place, "--json", code=code,
-                                        **environment).stdout)
+        told = self.run_tool("backup", *arguments, self.place, "--json", code=code, **environment)
+        return take_summary(told.stdout, f"backup {arguments[0]}", code)
 
     def list(self, code=DONE, **environment):
         return self.ask("list", code=code, **environment)
@@ -489,7 +490,8 @@ class Trouble(Commands):
             with self.subTest(command=command[0]):
                 told = self.run_tool("backup", *command, self.place, "--json", code=code,
                                      **environment)
-                self.assertIn(words, json.loads(told.stdout)["error"])
+                summary = take_summary(told.stdout, f"backup {command[0]}", code)
+                self.assertIn(words, summary["error"])
                 self.assertIn(words, told.stderr)
 
     def test_an_empty_archive_has_nothing_that_can_be_used(self):

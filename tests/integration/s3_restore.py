@@ -28,6 +28,7 @@ from s3_faults import Fault, Hang, internal_error  # noqa: E402
 from sigv4 import Credentials  # noqa: E402
 from slots import read_slots  # noqa: E402
 from steady_load import SteadyLoad  # noqa: E402
+from summary import take_summary  # noqa: E402
 
 OPTIONS = None
 BUCKET = "satchel"
@@ -121,7 +122,8 @@ class RestoreTest(unittest.TestCase):
         return self.end(self.begin(*options, **named), code)
 
     def restore_json(self, *options, code=DONE, **named):
-        return json.loads(self.restore("--json", *options, code=code, **named)[0])
+        told = self.restore("--json", *options, code=code, **named)[0]
+        return take_summary(told, "restore", code)
 
     def store(self, data=None):
         """A store without backups on the restored directory."""

@@ -21,6 +21,7 @@ from faulty_proxy import FaultyProxy  # noqa: E402
 from processes import DEADLINE_S, Satcheld, die_with_parent, wait_until  # noqa: E402
 from radosgw import Radosgw  # noqa: E402
 from s3_faults import Answer  # noqa: E402
+from summary import take_summary  # noqa: E402
 
 OPTIONS = None
 BUCKET = "satchel"
@@ -101,7 +102,7 @@ class Asking(SnapshotTest):
             store.start()
             self.expect(store, values)
             told, _ = self.now(store, "--json")
-            told = json.loads(told)
+            told = take_summary(told, "backup now", DONE)
             self.assertEqual((told["snapshot"], told["sessions"]), (1, 500))
             self.assertEqual(told["through_lsn"], store.backup()["shipped_lsn"])
             self.assertGreater(told["stored_bytes"], 500)

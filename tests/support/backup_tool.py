@@ -5,11 +5,11 @@
     process = tool.begin("prune", "--keep", "1")
 """
 
-import json
 import os
 import subprocess
 
 from processes import DEADLINE_S, die_with_parent
+from summary import take_summary
 
 DONE, DAMAGED, USAGE, FAILED = 0, 1, 2, 3
 
@@ -47,4 +47,5 @@ class BackupTool:
         """What it tells with --json; it has to end with that code."""
         ended, told, said = self.run(verb, "--json", *words)
         assert ended == code, f"{verb} ended with {ended}: {said}\n{told}"
-        return json.loads(told)
+        command = verb if verb == "restore" else f"backup {verb}"
+        return take_summary(told, command, code)

@@ -1,10 +1,16 @@
 /* The small parts: server names, requests, the heap of times, fields. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "client/async_due.h"
 #include "client/cli/cli.h"
+#include "client/dial.h"
 #include "client/request.h"
 #include "client/settings.h"
 #include "proto/native.h"
@@ -213,4 +219,36 @@ Test(cli, changes_of_a_patch_are_parsed)
             cr_assert_eq(op.delta, rows[i].delta, "`%s`", rows[i].text);
         }
     }
+}
+
+Test(dial, sockets_send_at_once_and_ask_silent_peers_before_a_load_balancer_forgets_them)
+{
+    static const struct {
+        int level;
+        int name;
+        int expected;
+    } cases[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60}, /* a Network Load Balancer forgets after 350 s */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, {IPPROTO_TCP, TCP_KEEPCNT, 4},
+    };
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t any_len = sizeof any;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&any, sizeof any), 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&any, &any_len), 0);
+    const struct addrinfo address = {
+        .ai_family = AF_INET, .ai_addr = (struct sockaddr *)&any, .ai_addrlen = sizeof any};
+    int error = 0;
+    int fd = dial_start(&address, &error);
+    cr_assert(fd >= 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int value = 0;
+        socklen_t bytes = sizeof value;
+        cr_assert_eq(getsockopt(fd, cases[i].level, cases[i].name, &value, &bytes), 0);
+        cr_assert_eq(value, cases[i].expected, "case %zu: %d", i, value);
+    }
+    (void)close(fd);
+    (void)close(listener);
 }

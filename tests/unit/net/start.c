@@ -158,9 +158,9 @@ Test(start, accepted_sockets_send_at_once_and_notice_dead_peers)
         int name;
         int expected;
     } cases[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},
-        {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60}, /* a Network Load Balancer forgets after 350 s */
+        {IPPROTO_TCP, TCP_KEEPINTVL, 15}, {IPPROTO_TCP, TCP_KEEPCNT, 4},
     };
     struct fixture self;
     fixture_init(&self);

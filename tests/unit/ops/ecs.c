@@ -92,7 +92,7 @@ static void agent_start(void)
     agent.code = 200;
     struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(agent.http, "127.0.0.1", 0);
     cr_assert_not_null(bound);
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t len = sizeof address;
     cr_assert(eq(
         int, getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &len), 0));
@@ -350,7 +350,7 @@ Test(ecs, an_answer_without_end_is_none)
 {
     agent_start();
     memset(long_body, ' ', sizeof long_body - 1);
-    memcpy(long_body, METADATA, strlen(METADATA));
+    (void)snprintf(long_body + sizeof long_body - sizeof METADATA, sizeof METADATA, "%s", METADATA);
     agent.body = long_body;
     struct ecs *ecs = start(ECS_PROTECTION_AUTO);
     turn_until(&agent.metadata_asked, 4);

@@ -392,5 +392,6 @@ Test(ops, its_option_names_the_default_address_and_the_pages)
                  STATUS_OK),
               "%s", errmsg);
     cr_assert(eq(str, (char *)options.listen, "127.0.0.1:7402"));
-    cr_assert_not_null(strstr(ops_option_descs[0].help, "/livez, /readyz, /leader, /backupz, /metrics"));
+    cr_assert_not_null(
+        strstr(ops_option_descs[0].help, "/livez, /readyz, /leader, /backupz, /metrics"));
 }
