@@ -9,6 +9,7 @@
 #include <event2/util.h>
 
 #include "files.h"
+#include "payment.h"
 
 static const char cookie_name[] = "cart_id";
 static const char items_path[] = "/api/cart/items/";
@@ -59,6 +60,7 @@ static const struct {
     [CART_TOO_MANY] = {409, "quantity_limit", "That is more of one product than fits in a cart."},
     [CART_CHANGED] = {409, "cart_changed", "The cart has changed since you saw it."},
     [CART_EMPTY] = {409, "cart_empty", "There is nothing in the cart."},
+    [CART_SIGNED_UP] = {409, "signed_up", "There is an account with this address already."},
     [CART_KEY_TOO_OLD] = {409, "key_too_old",
                           "Nothing was changed now. Whether an earlier attempt with this key did "
                           "is not known any more."},
@@ -295,6 +297,29 @@ static void clear_cart(struct exchange *exchange)
     }
 }
 
+/* Asks the bank, if there is a card to ask about, before anything is bought. False: it has been
+ * answered, and nothing was bought. */
+static bool take_payment(struct exchange *exchange, const json_t *body)
+{
+    const struct site *site = exchange->site;
+    const json_t *card = json_object_get(body, "card");
+    if (!card) {
+        return true;
+    }
+    if (!json_is_string(card) || !payment_is_card(json_string_value(card))) {
+        http_answer_error(exchange, HTTP_BADREQUEST, "bad_card",
+                          "The card is a string of 16 digits.");
+        return false;
+    }
+    if (!payment_is_accepted(json_string_value(card))) {
+        metrics_payment_failure(site->metrics);
+        http_answer_error(exchange, 402, "payment_declined",
+                          "The bank declined the payment; nothing was bought.");
+        return false;
+    }
+    return true;
+}
+
 static void checkout(struct exchange *exchange)
 {
     struct change change = {.kind = CHANGE_CHECKOUT};
@@ -306,9 +331,54 @@ static void checkout(struct exchange *exchange)
     if (!json_is_integer(version) || json_integer_value(version) < 0) {
         http_answer_error(exchange, HTTP_BADREQUEST, "bad_version",
                           "The version is that of the cart the customer saw.");
-    } else {
+    } else if (take_payment(exchange, body)) {
         change.seen_version = (uint64_t)json_integer_value(version);
         make_change(exchange, &change);
+    }
+    json_decref(body);
+}
+
+/* Something, one @, something: the rest only a mail can find out. */
+static bool is_email(const char *text)
+{
+    const char *at = strchr(text, '@');
+    size_t len = strlen(text);
+    if (!at || at == text || at[1] == '\0' || strchr(at + 1, '@') || len > KEEPER_EMAIL_BYTES_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_signed_up(void *arg, const struct cart_answer *answer)
+{
+    struct exchange *exchange = arg;
+    if (answer->outcome == CART_DONE) {
+        http_answer_json(exchange, 201, json_pack("{s:s}", "status", "signed up"));
+    } else {
+        answer_failure(exchange->site, exchange, answer);
+    }
+}
+
+static void sign_up(struct exchange *exchange)
+{
+    const struct site *site = exchange->site;
+    struct change unused = {0}; /* an account is made once by itself, with a key or without */
+    json_t *body = accept_change(exchange, &unused) ? read_body(exchange) : NULL;
+    if (!body) {
+        return;
+    }
+    const char *email = json_string_value(json_object_get(body, "email"));
+    if (!email || !is_email(email)) {
+        http_answer_error(exchange, HTTP_BADREQUEST, "bad_email",
+                          "The email is an address such as ada@example.org.");
+    } else {
+        identify(site, exchange, false);
+        keeper_sign_up(site->keeper, email, exchange->cart_id, on_signed_up, exchange);
     }
     json_decref(body);
 }
@@ -348,6 +418,7 @@ static const struct route {
     {items_path, EVHTTP_REQ_PUT, "PUT", set_item},
     {items_path, EVHTTP_REQ_DELETE, "DELETE", remove_item},
     {"/api/checkout", EVHTTP_REQ_POST, "POST", checkout},
+    {"/api/signup", EVHTTP_REQ_POST, "POST", sign_up},
 };
 
 static bool route_matches(const struct route *route, const char *path)

@@ -8,6 +8,7 @@
 struct site {
     struct keeper *keeper;
     int64_t quantity_max;
+    struct metrics *metrics;
     const char *served_by; /* this task's address, which every cart shows */
     bool secure_cookie;
 };

@@ -18,6 +18,7 @@ struct http {
     struct evhttp *evhttp;              /* owned */
     struct evhttp_bound_socket *socket; /* owned by evhttp; NULL when not listening */
     struct event *drain_deadline;       /* owned; NULL when not draining */
+    struct metrics *metrics;            /* borrowed */
     http_fn handle;
     void *site;
     size_t exchanges; /* not yet answered, or the answer is not yet on the wire */
@@ -80,7 +81,8 @@ static void on_request(struct evhttp_request *req, void *arg)
         evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
         return;
     }
-    *exchange = (struct exchange){.http = self, .req = req, .site = self->site};
+    *exchange = (struct exchange){
+        .http = self, .req = req, .site = self->site, .began_ms = metrics_now_ms()};
     self->exchanges++;
     evhttp_request_set_on_complete_cb(req, on_complete, exchange);
     evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_close, exchange);
@@ -94,13 +96,13 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 /* ---- Server --------------------------------------------------------------------------------- */
 
-struct http *http_new(struct event_base *base, http_fn handle, void *site)
+struct http *http_new(struct event_base *base, struct metrics *metrics, http_fn handle, void *site)
 {
     struct http *self = calloc(1, sizeof(*self));
     if (!self) {
         return NULL;
     }
-    *self = (struct http){.base = base, .handle = handle, .site = site};
+    *self = (struct http){.base = base, .metrics = metrics, .handle = handle, .site = site};
     self->evhttp = evhttp_new(base);
     if (!self->evhttp) {
         free(self);
@@ -276,6 +278,7 @@ static void answer(struct exchange *exchange, int status, struct evbuffer *body)
         http_add_header(exchange, "Connection", "close");
     }
     exchange->answered = true;
+    metrics_request(exchange->http->metrics, status, metrics_now_ms() - exchange->began_ms);
     bool gone = exchange->connection_gone;
     evhttp_send_reply(exchange->req, status, NULL, body);
     if (gone) { /* nobody will call on_complete or on_close any more */

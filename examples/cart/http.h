@@ -14,6 +14,8 @@
 #include <event2/http.h>
 #include <jansson.h>
 
+#include "metrics.h"
+
 enum {
     HTTP_BODY_BYTES_MAX = 4096,    /* more is answered with 413 */
     HTTP_HEADER_BYTES_MAX = 16384, /* of one request; more ends the connection */
@@ -31,6 +33,7 @@ struct exchange {
     struct evhttp_request *req; /* libevent's; for reading headers and the body */
     void *site;                 /* what http_new was given */
     char cart_id[33];           /* for the handler: whose cart it is about */
+    double began_ms;            /* when the request was complete, on the clock of metrics.h */
     bool answered;
     bool connection_gone;
 };
@@ -38,8 +41,9 @@ struct exchange {
 /** Handles a request: must answer it, now or later, with one of the functions below. */
 typedef void (*http_fn)(void *site, struct exchange *exchange);
 
-/** A server on `base` (borrowed) that calls `handle` for every request. NULL: no memory. */
-struct http *http_new(struct event_base *base, http_fn handle, void *site);
+/** A server on `base` (borrowed) that calls `handle` for every request, and counts in `metrics`
+ *  (borrowed) what was answered. NULL: no memory. */
+struct http *http_new(struct event_base *base, struct metrics *metrics, http_fn handle, void *site);
 
 /** Listens on "ADDRESS:PORT". False with a text in `why` when that cannot be. */
 bool http_listen(struct http *self, const char *address, char *why, size_t why_bytes);

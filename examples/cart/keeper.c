@@ -23,7 +23,7 @@
 
 enum {
     DEADLINE_MS = 1500,
-    SESSION_ID_BYTES = sizeof("cart:") - 1 + CART_ID_BYTES,
+    SESSION_ID_BYTES_MAX = sizeof("user:") - 1 + KEEPER_EMAIL_BYTES_MAX,
 };
 
 /** A cart that nobody looked at for this long expires. */
@@ -31,6 +31,7 @@ static const uint64_t idle_ttl_ms = UINT64_C(30) * 24 * 60 * 60 * 1000;
 
 struct keeper {
     struct satchel_async *store; /* owned */
+    struct metrics *metrics;     /* borrowed */
     int64_t quantity_max;
     bool forgets; /* a PATCH that forgets markers is in flight; one at a time is enough */
 };
@@ -43,19 +44,22 @@ struct job {
     bool sent_again;
     bool may_have_happened; /* a PATCH is on its way, and nothing has refused it */
     struct change change;
-    char session_id[SESSION_ID_BYTES + 1];
+    satchel_async_fn on_answer; /* what the call that is in flight does next */
+    double sent_ms;             /* when it was sent, on the clock of metrics.h */
+    char session_id[SESSION_ID_BYTES_MAX + 1];
 };
 
 static void send_patch(struct job *job);
 static void read_after_refusal(struct job *job);
 
 struct keeper *keeper_new(struct event_base *base, const char *server, const char *token,
-                          int64_t quantity_max)
+                          int64_t quantity_max, struct metrics *metrics)
 {
     struct keeper *self = calloc(1, sizeof(*self));
     if (!self) {
         return NULL;
     }
+    self->metrics = metrics;
     self->quantity_max = quantity_max;
     struct satchel_options options = {
         .server = server,
@@ -126,18 +130,36 @@ static void finish_without_cart(struct job *job, enum satchel_status status)
                 });
 }
 
+/* ---- Calls of the store ---------------------------------------------------------------------- */
+
+static void on_store_answer(void *arg, enum satchel_status status,
+                            const struct satchel_result *result)
+{
+    struct job *job = arg;
+    metrics_query(job->keeper->metrics, metrics_now_ms() - job->sent_ms);
+    job->on_answer(job, status, result);
+}
+
+/* Notes that a call is sent, which `done` goes on from; returns what to hand to the library. */
+static satchel_async_fn begin_call(struct job *job, satchel_async_fn done)
+{
+    job->on_answer = done;
+    job->sent_ms = metrics_now_ms();
+    return on_store_answer;
+}
+
 /* ---- Reading -------------------------------------------------------------------------------- */
 
 static struct satchel_bytes session_id(const struct job *job)
 {
-    return (struct satchel_bytes){job->session_id, SESSION_ID_BYTES};
+    return (struct satchel_bytes){job->session_id, strlen(job->session_id)};
 }
 
 static void send_get(struct job *job, satchel_async_fn done)
 {
     /* To look at the cart keeps it alive; the store writes such a touch down only now and then. */
     satchel_async_get(job->keeper->store, session_id(job),
-                      &(struct satchel_command_options){.touch = true}, done, job);
+                      &(struct satchel_command_options){.touch = true}, begin_call(job, done), job);
 }
 
 /* NOT_FOUND is an empty cart: nothing was ever put into it, or it expired. */
@@ -207,7 +229,7 @@ static void send_patch(struct job *job)
     };
     job->may_have_happened = true;
     satchel_async_patch(job->keeper->store, session_id(job), ops.list, ops.count, &options,
-                        on_patched, job);
+                        begin_call(job, on_patched), job);
 }
 
 static void on_read_after_refusal(void *arg, enum satchel_status status,
@@ -272,7 +294,8 @@ static void on_read_before_checkout(void *arg, enum satchel_status status,
 
 /* ---- Starting ------------------------------------------------------------------------------- */
 
-static struct job *job_new(struct keeper *keeper, const char *id, keeper_fn done, void *arg)
+static struct job *job_new(struct keeper *keeper, const char *prefix, const char *id,
+                           keeper_fn done, void *arg)
 {
     struct job *job = calloc(1, sizeof(*job));
     if (!job) {
@@ -281,19 +304,19 @@ static struct job *job_new(struct keeper *keeper, const char *id, keeper_fn done
     job->keeper = keeper;
     job->done = done;
     job->arg = arg;
-    snprintf(job->session_id, sizeof(job->session_id), "cart:%s", id);
+    snprintf(job->session_id, sizeof(job->session_id), "%s%s", prefix, id);
     return job;
 }
 
 void keeper_read(struct keeper *self, const char *id, keeper_fn done, void *arg)
 {
-    send_get(job_new(self, id, done, arg), on_read);
+    send_get(job_new(self, "cart:", id, done, arg), on_read);
 }
 
 void keeper_change(struct keeper *self, const char *id, const struct change *change, keeper_fn done,
                    void *arg)
 {
-    struct job *job = job_new(self, id, done, arg);
+    struct job *job = job_new(self, "cart:", id, done, arg);
     job->change = *change;
     if (change->kind == CHANGE_CHECKOUT) {
         job->change.order_number = new_order_number();
@@ -301,6 +324,32 @@ void keeper_change(struct keeper *self, const char *id, const struct change *cha
     } else {
         send_patch(job);
     }
+}
+
+static void on_signed_up(void *arg, enum satchel_status status, const struct satchel_result *result)
+{
+    struct job *job = arg;
+    (void)result;
+    if (status == SATCHEL_OK) {
+        metrics_sign_up(job->keeper->metrics);
+        finish(job, &(struct cart_answer){.outcome = CART_DONE});
+    } else if (status == SATCHEL_CONDITION_FAILED) {
+        finish(job, &(struct cart_answer){.outcome = CART_SIGNED_UP});
+    } else {
+        finish_without_cart(job, status);
+    }
+}
+
+void keeper_sign_up(struct keeper *self, const char *email, const char *id, keeper_fn done,
+                    void *arg)
+{
+    struct job *job = job_new(self, "user:", email, done, arg);
+    struct satchel_command_options options = {.condition = SATCHEL_IF_ABSENT,
+                                              .idle_ttl_ms = idle_ttl_ms};
+    struct satchel_bytes cart_id = satchel_text(id);
+    job->may_have_happened = true;
+    satchel_async_set(self->store, session_id(job), cart_id, &options,
+                      begin_call(job, on_signed_up), job);
 }
 
 static void on_ping(void *arg, enum satchel_status status, const struct satchel_result *result)
@@ -315,5 +364,5 @@ static void on_ping(void *arg, enum satchel_status status, const struct satchel_
 
 void keeper_ping(struct keeper *self, keeper_fn done, void *arg)
 {
-    satchel_async_ping(self->store, on_ping, job_new(self, "", done, arg));
+    satchel_async_ping(self->store, on_ping, job_new(self, "", "", done, arg));
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include <event2/event.h>
+#include <satchel/satchel.h>
 
 #include "api.h"
 #include "options.h"
@@ -22,13 +23,14 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
     http_drain(arg);
 }
 
-static int serve(struct event_base *base, const struct options *options)
+static int serve(struct event_base *base, const struct options *options, struct metrics *metrics)
 {
     int exit_code = EXIT_FAILURE;
     struct site site = {.quantity_max = options->quantity_max,
+                        .metrics = metrics,
                         .secure_cookie = options->secure_cookie};
-    struct http *http = http_new(base, api_handle, &site);
-    site.keeper = keeper_new(base, options->store, options->token, options->quantity_max);
+    struct http *http = http_new(base, metrics, api_handle, &site);
+    site.keeper = keeper_new(base, options->store, options->token, options->quantity_max, metrics);
     struct event *on_term = http ? evsignal_new(base, SIGTERM, on_stop, http) : NULL;
     struct event *on_int = http ? evsignal_new(base, SIGINT, on_stop, http) : NULL;
     char why[160] = "";
@@ -76,7 +78,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "cart: cannot make an event loop\n");
         return EXIT_FAILURE;
     }
-    int exit_code = serve(base, &options);
+    struct metrics *metrics = metrics_new(options.emf, options.service);
+    if (!metrics) {
+        fprintf(stderr, "cart: cannot write metrics to \"%s\": %s\n", options.emf,
+                satchel_last_message());
+        event_base_free(base);
+        return 2;
+    }
+    int exit_code = serve(base, &options, metrics);
+    metrics_free(metrics);
     event_base_free(base);
     return exit_code;
 }

@@ -20,6 +20,10 @@ static const char help[] =
     "                         [CART_QUANTITY_MAX, else 99]\n"
     "  --secure-cookie        send the cookie over TLS only; for a service behind a load\n"
     "                         balancer that speaks HTTPS [CART_SECURE_COOKIE=1]\n"
+    "  --emf TARGET           where metrics go, in CloudWatch's Embedded Metric Format: none,\n"
+    "                         stdout, an agent's tcp://HOST:PORT, or auto: what AWS_EMF_... say\n"
+    "                         [CART_EMF, else none]\n"
+    "  --service NAME         ServiceName of the metrics [CART_SERVICE, else cart]\n"
     "  --help                 this text\n"
     "  --version              the version\n"
     "\n"
@@ -77,6 +81,8 @@ enum options_action options_parse(int argc, char **argv, struct options *out)
         {"token-file", required_argument, NULL, 't'},
         {"quantity-max", required_argument, NULL, 'q'},
         {"secure-cookie", no_argument, NULL, 'c'},
+        {"emf", required_argument, NULL, 'e'},
+        {"service", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
@@ -86,6 +92,8 @@ enum options_action options_parse(int argc, char **argv, struct options *out)
     *out = (struct options){
         .listen = environment("CART_LISTEN", "127.0.0.1:8080"),
         .store = environment("CART_STORE", "127.0.0.1:7401"),
+        .emf = environment("CART_EMF", "none"),
+        .service = environment("CART_SERVICE", "cart"),
         .secure_cookie = strcmp(environment("CART_SECURE_COOKIE", "0"), "1") == 0,
     };
     int option;
@@ -105,6 +113,12 @@ enum options_action options_parse(int argc, char **argv, struct options *out)
             break;
         case 'c':
             out->secure_cookie = true;
+            break;
+        case 'e':
+            out->emf = optarg;
+            break;
+        case 'n':
+            out->service = optarg;
             break;
         case 'h':
             fputs(help, stdout);

@@ -11,6 +11,8 @@ struct options {
     const char *store;  /* "HOST:PORT" of satcheld; borrowed likewise */
     char token[OPTIONS_TOKEN_BYTES_MAX + 1]; /* the shared secret; empty = none */
     int64_t quantity_max;                    /* of one product in a cart */
+    const char *emf;                         /* where metrics go; borrowed likewise */
+    const char *service;                     /* whose metrics they are; borrowed likewise */
     bool secure_cookie;                      /* mark the cookie Secure: the site is behind TLS */
 };
 

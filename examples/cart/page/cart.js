@@ -116,7 +116,8 @@ const requests = {
     set: (change) => ["PUT", `/api/cart/items/${change.sku}`, { quantity: change.quantity }],
     remove: (change) => ["DELETE", `/api/cart/items/${change.sku}`],
     clear: () => ["DELETE", "/api/cart"],
-    checkout: (change) => ["POST", "/api/checkout", { version: change.version }],
+    checkout: (change) => ["POST", "/api/checkout",
+        { version: change.version, ...(change.card && { card: change.card }) }],
 };
 
 /** Writes a change down; it is sent as soon as possible. */
@@ -176,6 +177,8 @@ function refusalText(json, change) {
             + "Please have a look at the cart.";
     case "cart_changed":
         return "The cart has changed meanwhile. Please have a look and order again.";
+    case "payment_declined":
+        return "The bank declined the payment. Nothing was bought; try another card.";
     case "cart_empty":
         return "There is nothing in the cart to order.";
     default:
@@ -437,8 +440,17 @@ element("clear").addEventListener("click", () => {
     element("cart").focus();
 });
 element("checkout").addEventListener("click", () => {
-    want({ kind: "checkout", version: cart.version, seen: itemsText(cart.items) });
+    want({ kind: "checkout", version: cart.version, seen: itemsText(cart.items),
+        card: element("card").value });
     element("cart").focus();
+});
+element("signup").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const email = element("email").value.trim();
+    const answer = await ask("POST", "/api/signup", { email });
+    element("signup-said").textContent = !answer ? "That did not work; please try again in a moment."
+        : answer.status === 201 ? `Welcome! ${email} now has an account.`
+        : answer.json.message;
 });
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && sync());
 window.addEventListener("focus", () => sync());
