@@ -24,8 +24,8 @@ RUN ./dev install build \
 COPY . .
 RUN ./dev build release satcheld satchel_cli store_tool backup_tool cart
 ARG SOURCE_DATE_EPOCH=0
-RUN deploy/image/closure /image/store satcheld satchel satchel-store satchel-backup \
-    && deploy/image/closure /image/cart cart
+RUN deploy/image/closure /image/store satchel satcheld satchel satchel-store satchel-backup \
+    && deploy/image/closure /image/cart cart cart
 
 FROM ${BASE} AS debug
 RUN apt-get update \
