@@ -21,8 +21,14 @@ COPY dev ./
 RUN ./dev install build \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         ca-certificates python3
-COPY . .
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake cmake
+COPY include include
+COPY server server
+COPY client client
+COPY examples examples
 RUN ./dev build release satcheld satchel_cli store_tool backup_tool cart
+COPY deploy/image deploy/image
 ARG SOURCE_DATE_EPOCH=0
 RUN deploy/image/closure /image/store satchel satcheld satchel satchel-store satchel-backup \
     && deploy/image/closure /image/cart cart cart

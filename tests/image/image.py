@@ -10,13 +10,19 @@ import hashlib
 import json
 import os
 import re
+import signal
 import stat
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
 
-from stand import EPOCH, Stand, wait_until_serving, why_not
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from processes import wait_until  # noqa: E402
+from radosgw import Radosgw  # noqa: E402
+from stand import EPOCH, Stand, text_of, wait_until_serving, why_not  # noqa: E402
 
 SKIPPED = 77
 BYTES_MAX = 25_000_000
@@ -31,10 +37,9 @@ IMAGE = None  # the store's, tagged with its version
 
 
 def setUpModule():
-    global STAND, IMAGE  # pylint: disable=global-statement
-    STAND = unittest.enterModuleContext(Stand())
+    global IMAGE  # pylint: disable=global-statement
     version = re.search(r"^project\(satchel VERSION ([\d.]+)",
-                        (STAND.tree / "CMakeLists.txt").read_text(), re.MULTILINE)[1]
+                        text_of(STAND.tree / "CMakeLists.txt"), re.MULTILINE)[1]
     IMAGE = f"satchel:{version}"
     STAND.build("runtime")
 
@@ -70,7 +75,7 @@ class Content(unittest.TestCase):
         image = STAND.inspect(IMAGE)
         self.assertLessEqual(image["Size"], BYTES_MAX)
         megabytes = float(re.search(r"^image: size    ([\d.]+) MB$", told, re.MULTILINE)[1])
-        self.assertAlmostEqual(megabytes, image["Size"] / 1e6, delta=0.5)  # directories count or not
+        self.assertAlmostEqual(megabytes, image["Size"] / 1e6, delta=0.5)
         commit = STAND.git("rev-parse", "--short=12", "HEAD")
         tags = {tag.removeprefix("localhost/") for tag in image["RepoTags"]}
         self.assertEqual(tags, {IMAGE, IMAGE.rpartition(".")[0], f"satchel:sha-{commit}"})
@@ -94,16 +99,17 @@ class Content(unittest.TestCase):
                 status = path.lstat()
                 self.assertFalse(status.st_mode & (stat.S_ISUID | stat.S_ISGID), inside)
                 own = inside in ("/data", "/run/satchel")
-                self.assertEqual((status.st_uid, status.st_gid), (UID, UID) if own else (0, 0), inside)
+                owner = UID if own else 0
+                self.assertEqual((status.st_uid, status.st_gid), (owner, owner), inside)
                 if not own and not path.is_symlink():
                     self.assertFalse(status.st_mode & 0o022, f"{inside} can be written")
             self.assertEqual(sorted(path.name for path in (root / "usr/bin").iterdir()),
                              ["satchel", "satchel-backup", "satchel-store", "satcheld"])
 
     def test_the_bill_lists_every_file(self):
-        beside = STAND.sbom("runtime").read_text()
+        beside = text_of(STAND.sbom("runtime"))
         with STAND.mounted(IMAGE) as root:
-            self.assertEqual((root / SBOM).read_text(), beside)
+            self.assertEqual(text_of(root / SBOM), beside)
             there = {"/" + str(path.relative_to(root)): digest(path)
                      for path in regular_files(root) if path != root / SBOM}
         bill = json.loads(beside)
@@ -114,7 +120,7 @@ class Content(unittest.TestCase):
     def test_the_bill_names_the_package_that_each_object_is_from(self):
         """Against what dpkg knows in another image from the same sources: versions and bytes."""
         STAND.build("debug")
-        files = listed_files(json.loads(STAND.sbom("runtime").read_text()))
+        files = listed_files(json.loads(text_of(STAND.sbom("runtime"))))
         checked = 0
         with STAND.mounted(IMAGE) as root, \
                 STAND.mounted(IMAGE.replace("satchel", "satchel-debug")) as debian:
@@ -129,7 +135,7 @@ class Content(unittest.TestCase):
                 self.assertTrue(component["purl"].startswith(f"pkg:deb/debian/{name}@"))
                 self.assertEqual(version, known[name])
                 self.assertIn(digest(root / path[1:], "md5"), md5sums(debian, name), path)
-                status = (root / "var/lib/dpkg/status.d" / name).read_text()
+                status = text_of(root / "var/lib/dpkg/status.d" / name)
                 self.assertIn(f"\nVersion: {version}\n", status)
                 checked += 1
         self.assertGreater(checked, 20)
@@ -143,21 +149,21 @@ class Content(unittest.TestCase):
 
 def installed(root):
     """{package: version} as dpkg in a root file system knows them."""
-    text = (root / "var/lib/dpkg/status").read_text()
+    text = text_of(root / "var/lib/dpkg/status")
     return dict(re.findall(r"^Package: (\S+)\n(?:.+\n)*?Version: (\S+)$", text, re.MULTILINE))
 
 
 def md5sums(root, package):
     lists = [*(root / "var/lib/dpkg/info").glob(f"{package}.md5sums"),
              *(root / "var/lib/dpkg/info").glob(f"{package}:*.md5sums")]
-    return {line.split()[0] for path in lists for line in path.read_text().splitlines()}
+    return {line.split()[0] for path in lists for line in text_of(path).splitlines()}
 
 
 class Again(unittest.TestCase):
     def test_a_second_build_gives_the_same_bytes_from_the_same_packages(self):
         """A new file among the sources, of which nothing is built: all is compiled anew."""
         before = STAND.inspect(IMAGE)
-        (STAND.tree / "examples/touched.txt").write_text("new\n")
+        (STAND.tree / "examples/touched.txt").write_text("new\n", encoding="utf-8")
         STAND.commit()
         told = STAND.build("runtime")
         packages, compiled = steps(told, "RUN ./dev install build"), steps(told, "RUN ./dev build")
@@ -169,7 +175,7 @@ class Again(unittest.TestCase):
         self.assertIn(after["RootFS"]["Layers"][0], told)
 
     def test_a_tree_with_changes_gets_no_version(self):
-        (STAND.tree / "README.md").write_text("changed\n")
+        (STAND.tree / "README.md").write_text("changed\n", encoding="utf-8")
         self.addCleanup(STAND.git, "checkout", "--", "README.md")
         told = STAND.build("runtime")
         self.assertEqual(re.findall(r"^image: tag     (\S+)", told, re.MULTILINE),
@@ -185,7 +191,7 @@ def steps(told, instruction):
 class Life(unittest.TestCase):
     def test_a_confined_life(self):
         token = STAND.secret("token", TOKEN)
-        options = ("--network", "none", "--env", "SATCHEL_TOKEN_FILE=/run/secrets/token",
+        options = (*STAND.new_data(), "--network", "none", "--env", "SATCHEL_TOKEN_FILE=/run/secrets/token",
                    "--volume", f"{token}:/run/secrets/token:ro")
         box = STAND.run(IMAGE, *options)
         wait_until_serving(box)
@@ -218,12 +224,12 @@ class Life(unittest.TestCase):
 
     def check_confinement(self, pid):
         status = dict(line.split(":\t", 1) for line in
-                      Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+                      text_of(f"/proc/{pid}/status").splitlines() if ":\t" in line)
         self.assertEqual(set(status["Uid"].split() + status["Gid"].split()), {str(UID)})
         for capabilities in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             self.assertEqual(int(status[capabilities], 16), 0, capabilities)
         self.assertEqual(status["NoNewPrivs"], "1")
-        mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+        mounts = [line.split() for line in text_of(f"/proc/{pid}/mountinfo").splitlines()]
         root = next(fields for fields in mounts if fields[4] == "/")
         self.assertIn("ro", root[5].split(","))
 
@@ -234,9 +240,50 @@ class Life(unittest.TestCase):
         self.assertEqual(no_archive.returncode, 2, no_archive.stderr)
 
 
+class Backups(unittest.TestCase):
+    def test_jobs_work_while_the_service_runs(self):
+        """Each is a container of the same image. They share the network, to meet on loopback."""
+        directory = self.enterContext(tempfile.TemporaryDirectory(prefix="satchel-s3-"))
+        server = self.enterContext(Radosgw(directory))
+        server.make_bucket("satchel")
+        options = ["--network", "host", *STAND.new_data(), *self.with_environment(
+            AWS_ACCESS_KEY_ID=server.access_key, AWS_SECRET_ACCESS_KEY=server.secret_key,
+            SATCHEL_BACKUP="s3://satchel/image", SATCHEL_BACKUP_ENDPOINT=server.endpoint,
+            SATCHEL_BACKUP_REGION=server.region, SATCHEL_BACKUP_PATH_STYLE="yes",
+            SATCHEL_LISTEN="127.0.0.1:0", SATCHEL_OPS="127.0.0.1:0")]
+        box = STAND.run(IMAGE, *options)
+        wait_until(lambda: " serving " in box.log(), "it serves")
+        listen, ops = re.search(r"listening listen=(\S+) ops=(\S+)", box.log()).groups()
+        options += self.with_environment(SATCHEL_SERVER=listen, SATCHEL_OPS=ops)
+        for command, expected in (
+                (("satchel", "set", "cart:42", "apples"), ""),
+                (("satchel", "backup", "now"), ""),
+                (("satchel", "backup", "list"), "good"),
+                (("satchel", "backup", "verify"), "sound"),
+                (("satchel", "restore", "--from", "s3://satchel/image", "--data-dir",
+                  "/run/satchel/restored"), "")):
+            done = STAND.job(IMAGE, *command, options=options)
+            self.assertEqual(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
+            self.assertIn(expected, done.stdout)
+        self.assertEqual(box.terminate(), 0, box.log())
+
+    @staticmethod
+    def with_environment(**values):
+        pairs = [("--env", f"{name}={value}") for name, value in values.items()]
+        return [word for pair in pairs for word in pair]
+
+
+def main():
+    """Whatever ends it but SIGKILL, gigabytes of layers and mounts must not be left behind."""
+    global STAND  # pylint: disable=global-statement
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    os.environ.pop("SOURCE_DATE_EPOCH", None)
+    with Stand() as STAND:
+        return unittest.main(exit=False).result.wasSuccessful()
+
+
 if __name__ == "__main__":
     if why_not():
         print(f"skipped: {why_not()}")
         sys.exit(SKIPPED)
-    os.environ.pop("SOURCE_DATE_EPOCH", None)
-    unittest.main()
+    sys.exit(not main())

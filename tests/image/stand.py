@@ -6,7 +6,7 @@
         box = stand.run("satchel:0.1.0", "--network", "none")
         box.execute("satchel", "health")
 
-All that it makes lies in one temporary directory, which ends with it: not for use by several threads.
+All that it makes lies in one temporary directory, which ends with it. Not for several threads.
 """
 
 import contextlib
@@ -25,6 +25,10 @@ BUILD_S_MAX = 600
 COMMAND_S_MAX = 60
 IDENTITY = {"GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost",
             "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@localhost"}
+
+
+def text_of(path):
+    return Path(path).read_text(encoding="utf-8")
 
 
 def why_not():
@@ -69,13 +73,12 @@ class Stand:
         self.directory = Path(tempfile.mkdtemp(prefix="satchel-image-"))
         self.tree = self.directory / "tree"
         self.store = self.directory / "store"
-        self.data = self.directory / "data"
         self.secrets = self.directory / "secrets"
         self.where = ("--root", str(self.store / "root"), "--runroot", str(self.store / "run"),
                       "--storage-driver", "overlay")
 
     def __enter__(self):
-        """A clean repository with the files of this one, so that tests may change and commit some."""
+        """A clean repository with the files of this one, which tests may change and commit."""
         try:
             listed = subprocess.run(
                 ("git", "ls-files", "-z", "-co", "--exclude-standard"), cwd=TREE, check=True,
@@ -86,8 +89,6 @@ class Stand:
                     shutil.copy2(TREE / name, self.tree / name)
             self.git("init", "--quiet")
             self.commit()
-            self.data.mkdir()
-            os.chown(self.data, 10001, 10001)
             os.chmod(self.directory, 0o755)
             self.secrets.mkdir()
         except BaseException:
@@ -102,7 +103,7 @@ class Stand:
         """Containers first, then what the storage driver mounted on itself, then the files."""
         with contextlib.suppress(subprocess.SubprocessError):
             self.podman("rm", "--all", "--force", "--volumes", "--time", "0", check=False)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        mounts = [line.split()[1] for line in text_of("/proc/mounts").splitlines()]
         for place in reversed(mounts):
             if place.startswith(str(self.directory) + "/"):
                 subprocess.run(("umount", "--lazy", place), check=False)
@@ -135,9 +136,15 @@ class Stand:
     def secret(self, name, text):
         """The path of a file that uid 10001 can read."""
         path = self.secrets / name
-        path.write_text(text + "\n")
+        path.write_text(text + "\n", encoding="utf-8")
         path.chmod(0o444)
         return path
+
+    def new_data(self):
+        """Options that mount an empty directory at /data."""
+        data = tempfile.mkdtemp(dir=self.directory)
+        os.chown(data, 10001, 10001)
+        return "--volume", f"{data}:/data"
 
     def podman(self, *arguments, check=True):
         command = ("podman", *self.where, "--runtime", "/usr/sbin/runc",
@@ -158,14 +165,13 @@ class Stand:
         return self.finish(command, check)
 
     def run(self, image, *options):
-        """Starts a container of the image's own command with /data kept in self.data."""
-        started = self.confined("--detach", "--volume", f"{self.data}:/data", *options, image)
+        """Starts a container with the image's own command."""
+        started = self.confined("--detach", *options, image)
         return Box(self, started.stdout.strip())
 
     def job(self, image, *command, options=()):
         """A one-off task: the same image with another command."""
-        return self.confined("--rm", "--volume", f"{self.data}:/data", *options, image, *command,
-                             check=False)
+        return self.confined("--rm", *options, image, *command, check=False)
 
     def inspect(self, image):
         return json.loads(self.podman("image", "inspect", image).stdout)[0]
