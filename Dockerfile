@@ -1,28 +1,39 @@
-# Targets: `runtime` (the default) holds satcheld, satchel and the shared objects they load, and
+# Targets: `runtime` (the default) holds Satchel's programs and the shared objects they load, and
 # nothing else, not even a shell; `debug` holds the same programs with symbols on Debian, with
-# tools; `cart` is the example web task.
+# tools; `cart` is the example web task. `./dev image` builds them where there is no docker, with
+# labels and tags; docs/image.md says what is in them.
 #
 #     docker build -t satchel .
 #     docker build -t satchel-debug --target debug .
 #
+# There is no ENTRYPOINT: an ECS task overrides only the command, so every job of Satchel is this
+# image with another one, as in `docker run satchel satchel backup list s3://…`.
+#
 # The store keeps its data in /data: mount the file system that is to outlive the task there,
 # writable for uid 10001. The root file system may be read-only.
 
-FROM debian:bookworm-slim AS build
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS build
 WORKDIR /src
-# The packages first and alone: this layer stays while only sources change.
+# The packages first and alone: this layer stays while only sources change. Python writes the SBOM.
 COPY dev ./
 RUN ./dev install build \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates
-COPY . .
-ARG SOURCE_DATE_EPOCH
-RUN ./dev build
-# The authorities that libcurl trusts when the store speaks to S3.
-RUN install -D -m 644 -t /image/store/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt \
-    && deploy/image/closure /image/store build/bin/satcheld build/bin/satchel build/bin/satchel-store build/bin/satchel-backup \
-    && deploy/image/closure /image/cart build/bin/cart
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates python3
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake cmake
+COPY include include
+COPY server server
+COPY client client
+COPY examples examples
+RUN ./dev build release satcheld satchel_cli store_tool backup_tool cart
+COPY deploy/image deploy/image
+ARG SOURCE_DATE_EPOCH=0
+RUN deploy/image/closure /image/store satchel satcheld satchel satchel-store satchel-backup \
+    && deploy/image/closure /image/cart cart cart
 
-FROM debian:bookworm-slim AS debug
+FROM ${BASE} AS debug
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         ca-certificates curl gdb libcurl4 libevent-core-2.1-7 libevent-extra-2.1-7 \
@@ -32,7 +43,8 @@ RUN apt-get update \
     && groupadd --gid 10001 satchel \
     && useradd --uid 10001 --gid 10001 --home-dir / --no-create-home satchel \
     && install -d -o 10001 -g 10001 -m 750 /data /run/satchel
-COPY --from=build /src/build/bin/satcheld /src/build/bin/satchel /src/build/bin/satchel-store /src/build/bin/satchel-backup /usr/bin/
+COPY --from=build /src/build/bin/satcheld /src/build/bin/satchel /src/build/bin/satchel-store \
+    /src/build/bin/satchel-backup /usr/bin/
 ENV SATCHEL_DATA=/data SATCHEL_RUN_DIR=/run/satchel \
     SATCHEL_LISTEN=0.0.0.0:7401 SATCHEL_OPS=0.0.0.0:7402
 VOLUME ["/run/satchel"]
@@ -40,24 +52,25 @@ USER 10001:10001
 EXPOSE 7401 7402
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s CMD ["/usr/bin/satchel", "health"]
-ENTRYPOINT ["/usr/bin/satcheld"]
+CMD ["/usr/bin/satcheld"]
 
 FROM scratch AS cart
 COPY --from=build /image/cart /
+ENV PATH=/usr/bin CART_LISTEN=0.0.0.0:8080
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["/usr/bin/cart"]
-CMD ["--listen", "0.0.0.0:8080"]
+CMD ["/usr/bin/cart"]
 
 FROM scratch AS runtime
 COPY --from=build /image/store /
-ENV SATCHEL_DATA=/data SATCHEL_RUN_DIR=/run/satchel \
+ENV PATH=/usr/bin SATCHEL_DATA=/data SATCHEL_RUN_DIR=/run/satchel \
     SATCHEL_LISTEN=0.0.0.0:7401 SATCHEL_OPS=0.0.0.0:7402
 # Local and writable, for the lock file that must never lie on a network file system.
 VOLUME ["/run/satchel"]
 USER 10001:10001
 EXPOSE 7401 7402
 STOPSIGNAL SIGTERM
+# For docker; ECS looks only at the health check of the task definition, which says the same.
 HEALTHCHECK --interval=30s --timeout=5s CMD ["/usr/bin/satchel", "health"]
-ENTRYPOINT ["/usr/bin/satcheld"]
+CMD ["/usr/bin/satcheld"]
