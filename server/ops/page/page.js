@@ -142,7 +142,7 @@ function showTrouble() {
 function showWaits(from, to) {
     const buckets = bucketsBetween(from, to, WAITS);
     const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => quantileIn(buckets, share));
-    const span = `of the last ${ageText(secondsBetween(from, to))}`;
+    const span = `in the last ${ageText(secondsBetween(from, to))}`;
     showFigure("wait", p99, durationText(p99),
         p99 === undefined ? "no answer had to wait" : `half ${durationText(p50)}, p90 ${durationText(p90)}, ${span}`);
     setText("spread-span", span);
