@@ -142,7 +142,7 @@ function showTrouble() {
 function showWaits(from, to) {
     const buckets = bucketsBetween(from, to, WAITS);
     const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => quantileIn(buckets, share));
-    const span = `of the last ${ageText(secondsBetween(from, to))}`;
+    const span = `in the last ${ageText(secondsBetween(from, to))}`;
     showFigure("wait", p99, durationText(p99),
         p99 === undefined ? "no answer had to wait" : `half ${durationText(p50)}, p90 ${durationText(p90)}, ${span}`);
     setText("spread-span", span);
@@ -170,10 +170,10 @@ function showGauges(to) {
     showFigure("sessions", sessions, countText(sessions),
         `${countText(figure("expired_sessions_total"))} have expired since the start`);
     const lag = figure("journal_undurable_bytes");
-    showFigure("lag", lag, bytesText(lag), `${countText(figure("parked_replies"))} answers wait for it`);
+    showFigure("lag", lag, bytesText(lag), `${several(figure("parked_replies"), "answer")} waiting for it`);
     const age = figure("checkpoint_age_seconds");
     showFigure("checkpoint", age, age < 0 ? "none yet" : age === undefined ? UNKNOWN : `${ageText(age)} ago`,
-        `${countText(figure("dirty_sessions"))} sessions changed since`);
+        `${several(figure("dirty_sessions"), "session")} changed since`);
     const memory = figure("memory_bytes");
     showFigure("memory", memory, bytesText(memory), `of ${bytesText(figure("memory_limit_bytes"))}; `
         + `the process has ${bytesText(valueOf(to, "process_resident_memory_bytes"))}`);

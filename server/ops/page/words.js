@@ -1,5 +1,6 @@
 /* Numbers as people read them. `undefined` is a figure that nobody knows, and is never shown as 0. */
 const UNKNOWN = "–";
+const JOINED = "\u00a0"; // a figure and its unit stay on one line
 
 function inWords(value, words) {
     return value === undefined || Number.isNaN(value) ? UNKNOWN : words(value);
@@ -18,7 +19,7 @@ function figureText(value) {
 function durationText(seconds) {
     return inWords(seconds, (value) => {
         const [unit, scale] = value >= 1 ? ["s", 1] : value >= 1e-3 ? ["ms", 1e3] : ["µs", 1e6];
-        return `${figureText(value * scale)} ${unit}`;
+        return `${figureText(value * scale)}${JOINED}${unit}`;
     });
 }
 
@@ -46,7 +47,7 @@ function bytesText(bytes) {
             value /= 1024;
             unit++;
         }
-        return `${figureText(value)} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
+        return `${figureText(value)}${JOINED}${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
     });
 }
 
