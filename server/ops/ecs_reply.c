@@ -1,11 +1,12 @@
 /* Reading the answers of the ECS agent. */
 #include "ops/ecs_reply.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The member's text, if it fits and is safe to put into a log line or a dimension. */
+/* The member's text, if it fits and is safe to put into a log line or a file as it is. */
 static void take(char out[static ECS_TEXT_BYTES], const json_t *object, const char *key)
 {
     const json_t *member = json_object_get(object, key);
@@ -13,7 +14,7 @@ static void take(char out[static ECS_TEXT_BYTES], const json_t *object, const ch
     size_t len = json_string_length(member);
     bool is_usable = text != NULL && len < ECS_TEXT_BYTES;
     for (size_t i = 0; is_usable && i < len; i++) {
-        is_usable = text[i] > ' ' && text[i] < 0x7f;
+        is_usable = isalnum((unsigned char)text[i]) || strchr("-_.:/", text[i]) != NULL;
     }
     (void)snprintf(out, ECS_TEXT_BYTES, "%s", is_usable ? text : "");
 }

@@ -13,7 +13,8 @@
 
 enum { ECS_TEXT_BYTES = 256 };
 
-/* Who this task is. Each text is "" when it is not known, or would not be printable ASCII. */
+/* Who this task is. Each text is "" when it is not known, or has other characters than letters,
+ * digits and -_.:/ */
 struct ecs_task {
     char task[ECS_TEXT_BYTES]; /* the id: what follows the last "/" of its ARN */
     char arn[ECS_TEXT_BYTES];

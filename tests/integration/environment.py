@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""environment.py --satcheld PATH --satchel PATH: every option has an environment variable, which its
-help names and which does what the option does; and health checks work without a shell."""
+"""environment.py --satcheld PATH --satchel PATH: every option has an environment variable, which
+its help names and which does what the option does; and health checks work without a shell."""
 
 import argparse
 import os

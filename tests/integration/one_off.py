@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""one_off.py --satcheld PATH --satchel PATH --bench PATH: administrative commands as one-off tasks run them.
+"""one_off.py --satcheld PATH --satchel PATH --bench PATH: administrative commands as one-off tasks
+run them.
 
 The table of docs/one-off.md: which exit code, and one line of JSON at the end, whatever happened.
 What needs an object storage that answers is in s3_commands.py, s3_snapshots.py and s3_restore.py,

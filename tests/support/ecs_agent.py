@@ -1,4 +1,4 @@
-"""The agent of ECS as a container sees it, for tests: task metadata (version 4) and task protection.
+"""The agent of ECS as a container sees it, for tests: task metadata (version 4), task protection.
 
     with EcsAgent() as agent:
         store.environment = agent.environment()

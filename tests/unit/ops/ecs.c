@@ -209,6 +209,8 @@ Test(ecs, metadata_that_are_of_no_use_are_given_up)
                                          "{}",
                                          "{\"TaskARN\":7}",
                                          "{\"TaskARN\":\"a/b c\"}",
+                                         "{\"TaskARN\":\"a/b\\\"c\"}",
+                                         "{\"TaskARN\":\"a/b\\u0000\"}",
                                          "null",
                                          "{\"TaskARN\":\"arn/\"}"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
