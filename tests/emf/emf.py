@@ -148,7 +148,7 @@ class EmfTest(unittest.TestCase):
         """All lines, by schema and limits; what they hold."""
         self.assertTrue(texts)
         checked = [emf.check(text) for text in texts]
-        print(f"\n  emf: {emf.check_by_schema(texts, OPTIONS.npm + "/node_modules")}, "
+        print(f"\n  emf: {emf.check_by_schema(texts, OPTIONS.npm)}, "
               f"the longest has {max(map(len, texts))} bytes")
         return checked
 
@@ -349,10 +349,10 @@ class TheChecks(unittest.TestCase):
                 emf.check(self.line(old, new))
 
     def test_the_schema_finds_its_own(self):
-        emf.check_by_schema([self.line()], OPTIONS.npm + "/node_modules")
+        emf.check_by_schema([self.line()], OPTIONS.npm)
         for old, new in (('"Count"', '"ms"'), ('[["S"]]', '["S"]'), ('"N"', '""'), ("%d", '"%d"')):
             with self.subTest(new=new), self.assertRaises(emf.BadLine):
-                emf.check_by_schema([self.line(old, new)], OPTIONS.npm + "/node_modules")
+                emf.check_by_schema([self.line(old, new)], OPTIONS.npm)
 
 
 if __name__ == "__main__":
