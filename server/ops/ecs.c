@@ -57,10 +57,11 @@ struct ecs {
 const struct option_desc ecs_option_descs[] = {
     {.name = "task-protection",
      .type = OPTION_CHOICE,
-     .standard = "auto",
+     .standard = "never",
      .unit = "auto|never",
      .help = "auto: while this task owns the store, ECS is asked not to stop it when scaling in or "
-             "deploying. Needs ecs:UpdateTaskProtection; without ECS nothing happens.",
+             "deploying, so whoever deploys stops it by name. Needs ecs:UpdateTaskProtection; "
+             "without ECS nothing happens.",
      .offset = offsetof(struct ecs_options, protection)},
     {.name = "ecs-metadata",
      .type = OPTION_TEXT,

@@ -24,9 +24,9 @@ static void append(struct emf_writer *self, struct buf *to, struct view text)
     }
 }
 
-/* Appends `"name":"value"` with `end` behind it; nothing without a value. */
+/* Appends `"name":"value",`; nothing without a value. */
 static void append_member(struct emf_writer *self, struct buf *to, const char *name,
-                          const char *value, const char *end)
+                          const char *value)
 {
     if (value == NULL || value[0] == '\0') {
         return;
@@ -37,7 +37,7 @@ static void append_member(struct emf_writer *self, struct buf *to, const char *n
     if (self->status == STATUS_OK) {
         note(self, json_put_text(to, view_str(value)));
     }
-    append(self, to, view_str(end));
+    append(self, to, view_str(","));
 }
 
 void emf_writer_begin(struct emf_writer *self, int64_t now_ms)
@@ -50,24 +50,15 @@ void emf_writer_begin(struct emf_writer *self, int64_t now_ms)
     self->head.len = 0;
     self->properties.len = 0;
     note(self, buf_printf(&self->head, "{\"_aws\":{\"Timestamp\":%" PRId64 ",", now_ms));
-    append_member(self, &self->head, "LogGroupName", options->log_group, ",");
-    append_member(self, &self->head, "LogStreamName", options->log_stream, ",");
+    append_member(self, &self->head, "LogGroupName", options->log_group);
+    append_member(self, &self->head, "LogStreamName", options->log_stream);
     append(self, &self->head, view_str("\"CloudWatchMetrics\":[{"));
-    append_member(self, &self->head, "Namespace", options->metric_namespace, ",");
-    append_member(self, &self->properties, "ServiceName", options->service_name, "");
-    const struct {
-        const char *name;
-        const char *value;
-    } plain[] = {{"ServiceType", options->service_type},
-                 {"Version", SATCHEL_VERSION_TEXT},
-                 {"TaskId", options->task},
-                 {"Revision", options->revision}};
-    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
-        if (plain[i].value != NULL && plain[i].value[0] != '\0') {
-            append(self, &self->properties, view_str(","));
-            append_member(self, &self->properties, plain[i].name, plain[i].value, "");
-        }
-    }
+    append_member(self, &self->head, "Namespace", options->metric_namespace);
+    append_member(self, &self->properties, "ServiceName", options->service_name);
+    append_member(self, &self->properties, "ServiceType", options->service_type);
+    append_member(self, &self->properties, "Version", SATCHEL_VERSION_TEXT);
+    append_member(self, &self->properties, "TaskId", options->task);
+    append_member(self, &self->properties, "Revision", options->revision);
 }
 
 /* Puts a line together; it is empty afterwards. */
@@ -81,8 +72,7 @@ static void put_line(struct emf_writer *self, struct emf_line *line)
         append(self, &self->out, view_str(middle));
         append(self, &self->out, buf_view(&self->properties));
         if (has_op) {
-            append(self, &self->out, view_str(","));
-            append_member(self, &self->out, "Op", line->op, "");
+            append_member(self, &self->out, "Op", line->op);
         }
         append(self, &self->out, buf_view(&line->values));
         append(self, &self->out, view_str("}\n"));
@@ -97,7 +87,7 @@ static void put_line(struct emf_writer *self, struct emf_line *line)
 static size_t frame_bytes(const struct emf_writer *self)
 {
     return self->head.len + sizeof dimensions_op + sizeof middle + self->properties.len +
-           sizeof ",\"Op\":\"\"}\n" + 2 * EMF_OP_BYTES;
+           sizeof "\"Op\":\"\",}\n" + 2 * EMF_OP_BYTES;
 }
 
 static bool has_member(const struct emf_line *line, const char *member)
@@ -131,20 +121,22 @@ static void add(struct emf_writer *self, const struct emf_name *name)
     struct emf_line *line = line_of(self, name->op);
     const size_t added = sizeof ",,\"\":" + strlen(definition) + strlen(name->text) +
                          self->value.len;
-    const size_t room = EMF_LINE_BYTES_MAX - frame_bytes(self);
-    if (frame_bytes(self) + added > EMF_LINE_BYTES_MAX) {
+    const size_t frame = frame_bytes(self);
+    if (frame + added > EMF_LINE_BYTES_MAX) {
         self->left_out++;
         return;
     }
     char member[EMF_NAME_BYTES + 8];
-    (void)snprintf(member, sizeof member, ",\"%s\":", name->text);
+    (void)snprintf(member, sizeof member, "\"%s\":", name->text);
     /* Two rows of one name, which the labels should make impossible, would be one member twice. */
     if (line->metrics == EMF_METRICS_MAX ||
-        line->definitions.len + line->values.len + added > room || has_member(line, member)) {
+        frame + line->definitions.len + line->values.len + added > EMF_LINE_BYTES_MAX ||
+        has_member(line, member)) {
         put_line(self, line);
     }
     if (line->metrics != 0) {
         append(self, &line->definitions, view_str(","));
+        append(self, &line->values, view_str(","));
     }
     append(self, &line->definitions, view_str(definition));
     append(self, &line->values, view_str(member));

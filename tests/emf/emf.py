@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""emf.py --satcheld PATH --node-modules DIRECTORY [--seconds N]: metrics for CloudWatch.
+"""emf.py --satcheld PATH --npm DIRECTORY [--seconds N]: metrics for CloudWatch.
 
 Every line that a server under load sends is checked against the JSON schema and the limits that it
 misses, and all together against /metrics; to standard output, to an agent that goes and returns, and
@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -147,7 +148,7 @@ class EmfTest(unittest.TestCase):
         """All lines, by schema and limits; what they hold."""
         self.assertTrue(texts)
         checked = [emf.check(text) for text in texts]
-        print(f"\n  emf: {emf.check_by_schema(texts, OPTIONS.node_modules)}, "
+        print(f"\n  emf: {emf.check_by_schema(texts, OPTIONS.npm)}, "
               f"the longest has {max(map(len, texts))} bytes")
         return checked
 
@@ -348,17 +349,19 @@ class TheChecks(unittest.TestCase):
                 emf.check(self.line(old, new))
 
     def test_the_schema_finds_its_own(self):
-        emf.check_by_schema([self.line()], OPTIONS.node_modules)
+        emf.check_by_schema([self.line()], OPTIONS.npm)
         for old, new in (('"Count"', '"ms"'), ('[["S"]]', '["S"]'), ('"N"', '""'), ("%d", '"%d"')):
             with self.subTest(new=new), self.assertRaises(emf.BadLine):
-                emf.check_by_schema([self.line(old, new)], OPTIONS.node_modules)
+                emf.check_by_schema([self.line(old, new)], OPTIONS.npm)
 
 
 if __name__ == "__main__":
     PARSER = argparse.ArgumentParser()
     PARSER.add_argument("--satcheld", required=True)
-    PARSER.add_argument("--node-modules", required=True)
+    PARSER.add_argument("--npm", required=True, help="where packages are installed, if need be")
     PARSER.add_argument("--seconds", type=float)
     PARSER.add_argument("--sanitized", action="store_true", help="memory and time say nothing")
     OPTIONS, REST = PARSER.parse_known_args()
+    HERE = Path(__file__).resolve().parent
+    subprocess.run([HERE.parent / "clients" / "install-npm", OPTIONS.npm, HERE], check=True)
     unittest.main(argv=[sys.argv[0], *REST], verbosity=2)

@@ -6,6 +6,7 @@ awslogs driver's 16 KiB.
 
 import json
 import math
+import os
 import subprocess
 import time
 from collections import defaultdict
@@ -84,11 +85,11 @@ def check(text):
     return line
 
 
-def check_by_schema(lines, node_modules):
-    """All lines at once, by ajv. Raises BadLine."""
+def check_by_schema(lines, npm):
+    """All lines at once, by ajv, which is installed in `npm`. Raises BadLine."""
     told = subprocess.run(["node", HERE / "validate.js", HERE / "schema.json"], text=True,
                           input="".join(line + "\n" for line in lines), capture_output=True,
-                          env={"NODE_PATH": node_modules, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+                          env={**os.environ, "NODE_PATH": f"{npm}/node_modules"},
                           timeout=120, check=False)
     require(told.returncode == 0, told.stdout[-2000:] + told.stderr[-2000:])
     return told.stdout.strip()

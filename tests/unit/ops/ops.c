@@ -249,8 +249,9 @@ Test(ops, any_other_path_lists_those_that_exist)
     static const char *const paths[] = {"/live", "/livezz", "/livez/", "/LIVEZ", "/%6civez"};
     start();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        expect(paths[i], 404,
-               "not found; there are:\n/\n/livez\n/readyz\n/leader\n/backupz\n/metrics\n/snapshot\n");
+        expect(
+            paths[i], 404,
+            "not found; there are:\n/\n/livez\n/readyz\n/leader\n/backupz\n/metrics\n/snapshot\n");
     }
     stop();
 }
