@@ -441,11 +441,14 @@ static enum status start(struct server *self, char *errmsg, size_t errmsg_bytes)
 
 static enum status stop(struct server *self)
 {
-    statsd_stop(self->statsd);
-    ops_stop(self->ops);
     if (self->net != NULL) {
         net_stop(self->net);
     }
+    /* Each of these takes its own metrics along, so the last look at all of them comes first, and
+     * no worker may be reading them for STATS any more. */
+    statsd_send(self->statsd);
+    statsd_stop(self->statsd);
+    ops_stop(self->ops);
     if (self->restorer != NULL) {
         char errmsg[600];
         restorer_cancel(self->restorer);
