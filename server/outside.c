@@ -67,6 +67,8 @@ enum status outside_start(struct server *self, char *errmsg, size_t errmsg_bytes
 
 void outside_stop(struct server *self)
 {
+    /* Each of these takes its own metrics along, so the last looks at all of them come first. */
+    statsd_send(self->statsd);
     emf_stop(self->emf);
     statsd_stop(self->statsd);
     ops_stop(self->ops);

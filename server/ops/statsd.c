@@ -158,9 +158,9 @@ static void write_delta(void *arg, const struct metric_sample *delta,
     statsd_write(arg, delta);
 }
 
-static void send_all(struct statsd *self)
+void statsd_send(struct statsd *self)
 {
-    if (self->fd < 0) {
+    if (self == NULL || self->fd < 0) {
         return;
     }
     const uint64_t lost_before = self->writer.lines_lost;
@@ -175,7 +175,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct statsd *self = arg;
-    send_all(self);
+    statsd_send(self);
     const bool is_old = clock_mono_ns(&clock_system) - self->lookup_ns >= lookup_again_ns;
     if (self->lookup == NULL && (self->fd < 0 || self->is_refused || is_old)) {
         look_up(self);
@@ -274,7 +274,6 @@ void statsd_stop(struct statsd *self)
     if (self == NULL) {
         return;
     }
-    send_all(self);
     lookup_cancel(self->lookup);
     if (self->timer != NULL) {
         event_free(self->timer);

@@ -54,6 +54,8 @@ enum status statsd_start(const struct statsd_options *options, struct event_base
 enum status statsd_register_metrics(struct statsd *self,
                                     struct metric_registry *registry) MUST_CHECK;
 
-/** Sends what has happened since the last look, and frees everything; NULL is fine. To be called
- *  while all that is registered is still there. */
+/** Sends what has happened since the last look, without waiting for the timer; NULL is fine. */
+void statsd_send(struct statsd *self);
+
+/** Frees everything, without another look at the registry; NULL is fine. */
 void statsd_stop(struct statsd *self);

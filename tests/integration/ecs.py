@@ -26,7 +26,8 @@ class Task(unittest.TestCase):
 
     def new_store(self, *options, **environment):
         store = Satcheld(OPTIONS.satcheld, *options)
-        store.environment = {**self.agent.environment(), **environment}
+        store.environment = {**self.agent.environment(), "SATCHEL_TASK_PROTECTION": "auto",
+                             **environment}
         self.addCleanup(store.clean_up)
         self.addCleanup(lambda: store.is_running() and store.kill())
         return store
@@ -109,8 +110,9 @@ class Task(unittest.TestCase):
         self.assertEqual(store.terminate(), EXIT_STOPPED)
         self.assertFalse([line for line in store.lines if re.search(r"\becs\b", line)])
 
-    def test_protection_can_be_turned_off(self):
-        store = self.new_store(SATCHEL_TASK_PROTECTION="never")
+    def test_nobody_is_protected_by_default(self):
+        store = self.new_store()
+        del store.environment["SATCHEL_TASK_PROTECTION"]
         store.start()
         store.wait_for_line("ecs: this task")
         self.assertEqual(store.terminate(), EXIT_STOPPED)

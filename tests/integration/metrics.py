@@ -149,6 +149,10 @@ NAMES = {  # of the counter of sets, the sessions, and the waits, with their typ
 }
 
 
+def address_of(bound):
+    return f"127.0.0.1:{bound.getsockname()[1]}"
+
+
 class Listener:
     """Takes packets from a UDP port until it is closed; the ones that are there then as well."""
 
@@ -156,7 +160,7 @@ class Listener:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.socket.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
+        self.address = address_of(self.socket)
         self.packets = []
         self.thread = threading.Thread(target=self._take, daemon=True)
         self.thread.start()
@@ -188,8 +192,16 @@ class Statsd(StoreTest):
         self.assertEqual(store.metric("satchel_statsd_lost_packets_total"), 0)
         self.assertEqual(store.terminate(), 0)
         listener.close()
+        sums, gauges, events = self.add_up(dialect, listener.packets)
+        sets, sessions, wait = NAMES[dialect]
+        self.assertEqual(sums[sets], SETS)
+        self.assertEqual(gauges[sessions], SETS)
+        self.assertAlmostEqual(events[wait], waits, places=3)
+
+    def add_up(self, dialect, packets):
+        """What a receiver knows at the end: sums of counters, last gauges, numbers of timed events."""
         sums, gauges, events = Counter(), {}, Counter()
-        for packet in listener.packets:
+        for packet in packets:
             self.assertLess(len(packet), PACKET_BYTES_MAX)
             for line in packet.decode("ascii").split("\n"):
                 match = LINES[dialect].fullmatch(line)
@@ -203,15 +215,12 @@ class Statsd(StoreTest):
                     gauges[name] = float(value)
                 else:
                     events[name] += 1 / float(rate or 1)
-        sets, sessions, wait = NAMES[dialect]
-        self.assertEqual(sums[sets], SETS)
-        self.assertEqual(gauges[sessions], SETS)
-        self.assertAlmostEqual(events[wait], waits, places=3)
+        return sums, gauges, events
 
     def test_without_a_receiver_it_serves_and_counts(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
             nobody.bind(("127.0.0.1", 0))
-            address = "127.0.0.1:%d" % nobody.getsockname()[1]
+            address = address_of(nobody)
         store = self.start_store("--statsd", address, "--statsd-interval", "100ms")
         wait_until(lambda: store.metric("satchel_statsd_lost_packets_total") > 3, "losses are counted")
         self.assertEqual(store.metric('satchel_requests_total{op="set"}'), SETS)

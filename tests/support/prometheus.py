@@ -1,5 +1,6 @@
 """A real Prometheus that scrapes one target, several times a second."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -27,11 +28,11 @@ class Prometheus(Program):
             raise unittest.SkipTest("the package prometheus is not installed")
         self.directory = tempfile.mkdtemp(prefix="satchel-test-")
         self.target = target
-        self.ports = reserved_ports(1)
+        self.held = contextlib.ExitStack()
         self.address = None
 
     def start(self):
-        (port,) = self.ports.__enter__()
+        (port,) = self.held.enter_context(reserved_ports(1))
         self.address = f"127.0.0.1:{port}"
         configuration = os.path.join(self.directory, "prometheus.yml")
         with open(configuration, "w", encoding="ascii") as file:
@@ -53,5 +54,5 @@ class Prometheus(Program):
                 for series in self.api("query", query=expression)["result"]]
 
     def clean_up(self):
-        self.ports.__exit__(None, None, None)
+        self.held.close()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,5 +1,6 @@
 """The StatsD server of npm, which tells after each of its intervals what it has received."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ class StatsdReceiver(Program):
         super().__init__("statsd")
         self.program = Path(node_modules) / "statsd" / "stats.js"
         self.directory = tempfile.mkdtemp(prefix="satchel-test-")
-        self.ports = reserved_ports(2)
+        self.held = contextlib.ExitStack()
         self.address = None
         self.counters = Counter()  # what they gained, from the start
         self.timings = Counter()  # by name, how many there were, as the rates say
@@ -27,7 +28,7 @@ class StatsdReceiver(Program):
         self.timers = {}  # by name, all values
 
     def start(self):
-        port, mgmt_port = self.ports.__enter__()
+        port, mgmt_port = self.held.enter_context(reserved_ports(2))
         self.address = f"127.0.0.1:{port}"
         configuration = os.path.join(self.directory, "config.js")
         with open(configuration, "w", encoding="ascii") as file:
@@ -50,5 +51,5 @@ class StatsdReceiver(Program):
         super().take_line(line)
 
     def clean_up(self):
-        self.ports.__exit__(None, None, None)
+        self.held.close()
         shutil.rmtree(self.directory, ignore_errors=True)

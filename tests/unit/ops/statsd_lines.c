@@ -305,6 +305,24 @@ Test(statsd_lines, packets_are_filled_and_lines_stay_whole)
     cr_assert(eq(uint, lines, LINES));
 }
 
+Test(statsd_lines, the_line_feed_between_two_lines_counts)
+{
+    const struct metric_desc desc = {METRIC_gauge, "satchel_x", "", "", 0};
+    const struct metric_sample sample = sample_of(&desc, 1);
+    char prefix[STATSD_PACKET_BYTES_MAX / 2] = "";
+    const size_t half = (STATSD_PACKET_BYTES_MAX - 2) / 2; /* two and a line feed fill all but 1 */
+    memset(prefix, 'p', half - strlen(".x:1|g"));
+    for (unsigned more = 0; more < 3; more++) { /* bytes that the second line has more */
+        struct statsd_writer writer = writer_of(STATSD_PLAIN, prefix);
+        struct metric_sample second = sample;
+        second.value = more == 0 ? 1 : more == 1 ? 10 : 100;
+        statsd_write(&writer, &sample);
+        statsd_write(&writer, &second);
+        statsd_flush(&writer);
+        cr_assert(eq(uint, packets, more < 2 ? 1 : 2));
+    }
+}
+
 Test(statsd_lines, the_zero_before_a_negative_gauge_is_in_the_same_packet)
 {
     const struct metric_desc desc = {METRIC_gauge, "satchel_g", "", "", 0};
