@@ -27,9 +27,9 @@ struct emf_writer;
 enum status emf_writer_start(const struct emf_settings *settings, emf_collect_fn collect, void *arg,
                              struct emf_writer **out) MUST_CHECK;
 
-/** Puts a copy of the whole line into the queue. `is_event`: into the half that collections leave.
- *  OK; AGAIN: full, and NO_MEMORY: both count as dropped. Any thread. */
-enum status emf_writer_put(struct emf_writer *self, struct view line, bool is_event) MUST_CHECK;
+/** Puts a copy of `bytes`, a whole line, into the queue. `is_event`: into the half that collections
+ * leave. OK; AGAIN: full, and NO_MEMORY: both count as dropped. Any thread. */
+enum status emf_writer_put(struct emf_writer *self, struct view bytes, bool is_event) MUST_CHECK;
 
 /** Collects soon; returns when that and everything before it is written, or at the end of
  *  `wait_ms`. OK or AGAIN. Any thread but the writer's. */

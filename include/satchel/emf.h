@@ -20,7 +20,7 @@
  * Metrics never hold up a service: adding is an atomic instruction, observing takes a lock that is
  * never held over anything slow, and all writing is done by a thread of the library's own. While
  * nobody takes the lines, counters and distributions go on adding up, so that nothing of theirs is
- * lost; lines of events wait in a queue of at most SATCHEL_EMF_QUEUE_BYTES_MAX, and what does not
+ * lost; lines of events wait in half a queue of SATCHEL_EMF_QUEUE_BYTES_MAX, and what does not
  * fit is dropped, counted, and told as metric EmfLinesDropped once lines are taken again.
  *
  * Every function takes NULL in place of the emitter or a metric and then does nothing, so a service

@@ -108,6 +108,27 @@ class CartBrowser(unittest.TestCase):
         self.wait_for_lines(two, {})
         self.picture(one, "order")
 
+    def test_a_declined_card_leaves_the_cart_and_another_buys_it(self):
+        page = self.open(self.task_a)
+        page.click("[data-add=mug]")
+        self.wait_for_lines(page, {"mug": 1})
+        for card, says in (("4000000000000002", "declined"), ("4242424242424242", None)):
+            wait_until(lambda: not page.js("document.querySelector('#checkout').disabled"), "can order")
+            page.js(f"document.querySelector('#card').value = '{card}'")
+            page.click("#checkout")
+            if says:
+                wait_until(lambda at=says: at in text(page, "#saved"), "the page says why")
+                self.wait_for_lines(page, {"mug": 1})
+        wait_until(lambda: page.is_shown("#order"), "the order is placed")
+        self.wait_for_lines(page, {})
+
+    def test_signing_up_works_once(self):
+        page = self.open(self.task_a)
+        page.js("document.querySelector('#email').value = 'ada@example.org'")
+        for said in ("now has an account", "already"):
+            page.click("#signup button")
+            wait_until(lambda at=said: at in text(page, "#signup-said"), f"the page says: {said}")
+
     def test_everything_can_be_done_from_the_keyboard(self):
         page = self.open(self.task_a)
 
