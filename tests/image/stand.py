@@ -121,14 +121,19 @@ class Stand:
 
     def build(self, target, *options):
         """What ./dev image prints about the target. Fails with the end of it."""
-        done = subprocess.run(
-            (self.tree / "deploy/image/make", "--make-base", "--store", self.store, "--epoch",
-             str(EPOCH), "--sbom", self.sbom(target), *options, target),
-            check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", timeout=BUILD_S_MAX)
-        if done.returncode != 0:
-            raise AssertionError("\n".join(done.stdout.splitlines()[-40:]))
-        return done.stdout
+        command = (self.tree / "deploy/image/make", "--make-base", "--store", self.store,
+                   "--epoch", str(EPOCH), "--sbom", self.sbom(target), *options, target)
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace",
+                              start_new_session=True) as making:
+            try:
+                told, _ = making.communicate(timeout=BUILD_S_MAX)
+            except BaseException:  # with all that it started, since the files go next
+                os.killpg(making.pid, signal.SIGKILL)
+                raise
+        if making.returncode != 0:
+            raise AssertionError("\n".join(told.splitlines()[-40:]))
+        return told
 
     def sbom(self, target):
         return self.directory / f"{target}.cdx.json"
