@@ -51,7 +51,7 @@ VOLUME ["/run/satchel"]
 USER 10001:10001
 EXPOSE 7401 7402
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s CMD ["/usr/bin/satchel", "health"]
+HEALTHCHECK --interval=30s --timeout=5s CMD ["/usr/bin/satchel", "health", "--live"]
 CMD ["/usr/bin/satcheld"]
 
 FROM scratch AS cart
@@ -72,5 +72,5 @@ USER 10001:10001
 EXPOSE 7401 7402
 STOPSIGNAL SIGTERM
 # For docker; ECS looks only at the health check of the task definition, which says the same.
-HEALTHCHECK --interval=30s --timeout=5s CMD ["/usr/bin/satchel", "health"]
+HEALTHCHECK --interval=30s --timeout=5s CMD ["/usr/bin/satchel", "health", "--live"]
 CMD ["/usr/bin/satcheld"]
