@@ -212,7 +212,7 @@ static enum status settle_where(struct emf_options *self, char *(*environ_get)(c
     }
     if (at == PLACE_COUNT) {
         (void)snprintf(errmsg, errmsg_bytes, "%s: \"%s\" is none of %s",
-                       is_ours ? "--emf" : "AWS_EMF_ENVIRONMENT", where,
+                       is_ours ? "--emf or SATCHEL_EMF" : "AWS_EMF_ENVIRONMENT", where,
                        is_ours ? "none, stdout, agent, tcp://HOST:PORT"
                                : "Local, Lambda, ECS, EC2, Agent");
         return STATUS_INVALID;

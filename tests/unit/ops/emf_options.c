@@ -98,7 +98,7 @@ Test(emf_options, what_cannot_be_used_is_named)
         const char *variable;
         const char *word;
     } cases[] = {
-        {"everywhere", NULL, "--emf: \"everywhere\""},
+        {"everywhere", NULL, "SATCHEL_EMF: \"everywhere\""},
         {"Local", NULL, "--emf"},
         {"udp://127.0.0.1:25888", NULL, "only tcp://"},
         {"tcp://127.0.0.1", NULL, "there is no colon"},
