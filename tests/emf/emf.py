@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import lines as emf  # noqa: E402
 import native  # noqa: E402
+from ecs_agent import METADATA, TASK_ID, EcsAgent  # noqa: E402
 from processes import DEADLINE_S, Satcheld, wait_until  # noqa: E402
 from steady_load import SteadyLoad, Yardstick, percentile  # noqa: E402
 
@@ -181,7 +182,7 @@ class Output(EmfTest):
         pipe = Pipe()
         store = self.new_store("--emf", "stdout", "--emf-service-name", 'my "shop"', pipe=pipe,
                                AWS_EMF_NAMESPACE="Shop/Test", AWS_EMF_LOG_GROUP_NAME="/ecs/shop",
-                               SATCHEL_TASK_ID="0123456789abcdef", SATCHEL_TASK_REVISION="42")
+                               **self.enterContext(EcsAgent()).environment())
         pipe.follow()
         with SteadyLoad(store.address):
             time.sleep(OPTIONS.seconds or SHORT_S)
@@ -191,7 +192,7 @@ class Output(EmfTest):
         self.check_sums(checked, metrics)
         for line in checked:
             self.assertEqual((line["ServiceName"], line["TaskId"], line["Revision"]),
-                             ('my "shop"', "0123456789abcdef", "42"))
+                             ('my "shop"', TASK_ID, METADATA["Revision"]))
             directive = line["_aws"]["CloudWatchMetrics"][0]
             self.assertEqual(directive["Namespace"], "Shop/Test")
             self.assertEqual(line["_aws"]["LogGroupName"], "/ecs/shop")

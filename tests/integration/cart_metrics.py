@@ -31,12 +31,11 @@ class LoudCart(Cart):
 
     def __init__(self, store, output, *options):
         super().__init__(OPTIONS.cart, store.address, "--emf", "stdout", *options)
-        self.output = output
+        self.output_path = output
 
     def start(self):
-        command = [self.binary, "--listen", self.address, "--store", self.store_address, *self.options]
-        self.launch(["sh", "-c", 'exec "$@" >"$0"', self.output, *command])
-        self.address = self.wait_for_line(r"\blistening listen=(\S+)").group(1)
+        with open(self.output_path, "wb") as self.output:
+            super().start()
 
 
 class Shopper:
