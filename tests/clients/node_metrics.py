@@ -66,9 +66,7 @@ def main(node_modules):
             for method, path, body, status in REQUESTS:
                 answered = ask(shop, method, path, body)
                 assert answered == status, f"{method} {path}: {answered}"
-        lines = Lines()
-        for text in output.read_bytes().splitlines():
-            lines.take(text)
+        lines = Lines(output.read_bytes().splitlines())
     wanted = {(GOLDEN["namespace"], tuple(GOLDEN["dimensions"]), name): unit
               for name, unit in GOLDEN["units"].items()}
     assert lines.metrics == wanted, lines.metrics
