@@ -41,12 +41,12 @@ class NodeShop(Program):
         self.node = f"{node_modules}/node-linux-{machine}/bin/node"
         self.environment = {"AWS_EMF_ENVIRONMENT": "Local", "NODE_PATH": str(node_modules), "PORT": "0",
                             "SERVICE": "node"}
-        self.output = output
+        self.output_path = output
         self.address = None
 
     def start(self):
-        self.launch(["sh", "-c", 'exec "$@" >"$0"', self.output, self.node,
-                     str(ROOT / "examples/node-metrics/server.js")])
+        with open(self.output_path, "wb") as self.output:
+            self.launch([self.node, str(ROOT / "examples/node-metrics/server.js")])
         self.address = self.wait_for_line(r"\blistening listen=(\S+)").group(1)
 
 
@@ -66,9 +66,7 @@ def main(node_modules):
             for method, path, body, status in REQUESTS:
                 answered = ask(shop, method, path, body)
                 assert answered == status, f"{method} {path}: {answered}"
-        lines = Lines()
-        for text in output.read_bytes().splitlines():
-            lines.take(text)
+        lines = Lines(output.read_bytes().splitlines())
     wanted = {(GOLDEN["namespace"], tuple(GOLDEN["dimensions"]), name): unit
               for name, unit in GOLDEN["units"].items()}
     assert lines.metrics == wanted, lines.metrics

@@ -8,7 +8,6 @@ blocked for a tenth of that, at most a minute, and the times of requests then ar
 """
 
 import argparse
-import contextlib
 import fcntl
 import os
 import re
@@ -22,12 +21,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-import lines as emf  # noqa: E402
 import native  # noqa: E402
+from ecs_agent import METADATA, TASK_ID, EcsAgent  # noqa: E402
+from emf_lines import Agent, BadLine, Lines, check, require  # noqa: E402
 from processes import DEADLINE_S, Satcheld, wait_until  # noqa: E402
 from steady_load import SteadyLoad, Yardstick, percentile  # noqa: E402
 
 OPTIONS = None
+HERE = Path(__file__).resolve().parent
 SHORT_S = 4
 STOP_S_MAX = 5  # with nobody who reads: half a second for the lines, the rest for a busy machine
 BLOCKED_S_MAX = 60
@@ -77,9 +78,9 @@ class Pipe:
         self.thread = threading.Thread(target=self._read, daemon=True)
 
     def _read(self):
-        with os.fdopen(self.reading, encoding="utf-8") as stream:
+        with os.fdopen(self.reading, "rb") as stream:
             for line in stream:
-                self.lines.append(line.rstrip("\n"))
+                self.lines.append(line.rstrip(b"\n"))
 
     def follow(self):
         self.thread.start()
@@ -93,42 +94,14 @@ class Pipe:
         return self.lines
 
 
-class Agent:
-    """Takes one connection after the other, and their lines."""
-
-    def __init__(self):
-        self.lines = []
-        self.connections = 0
-        self.port = 0
-        self.start()
-
-    def start(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self.listener.getsockname()[1]
-        self.connection = None
-        self.thread = threading.Thread(target=self._serve, args=(self.listener,), daemon=True)
-        self.thread.start()
-
-    def _serve(self, listener):
-        try:
-            while True:
-                self.connection, _ = listener.accept()
-                self.connections += 1
-                with self.connection, self.connection.makefile(encoding="utf-8") as stream:
-                    for line in stream:
-                        if line.endswith("\n"):  # the half of a line is sent again
-                            self.lines.append(line.rstrip("\n"))
-        except OSError:
-            pass  # it was stopped
-
-    def stop(self):
-        """As an agent that is killed: the listener and the connection go at once."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        if self.connection is not None:
-            with contextlib.suppress(OSError):  # closed at the other end
-                self.connection.shutdown(socket.SHUT_RDWR)
-        self.thread.join(DEADLINE_S)
+def check_by_schema(texts, npm):
+    """All lines at once, by ajv, which is installed in `npm`. Raises BadLine."""
+    told = subprocess.run(["node", HERE / "validate.js", HERE / "schema.json"], text=True,
+                          input="".join(text.decode() + "\n" for text in texts), capture_output=True,
+                          env={**os.environ, "NODE_PATH": f"{npm}/node_modules"},
+                          timeout=120, check=False)
+    require(told.returncode == 0, told.stdout[-2000:] + told.stderr[-2000:])
+    return told.stdout.strip()
 
 
 class EmfTest(unittest.TestCase):
@@ -145,32 +118,31 @@ class EmfTest(unittest.TestCase):
         return store
 
     def check(self, texts):
-        """All lines, by schema and limits; what they hold."""
+        """All lines, by schema and limits; what they hold and their sums."""
         self.assertTrue(texts)
-        checked = [emf.check(text) for text in texts]
-        print(f"\n  emf: {emf.check_by_schema(texts, OPTIONS.npm)}, "
+        checked = Lines(texts)
+        print(f"\n  emf: {check_by_schema(texts, OPTIONS.npm)}, "
               f"the longest has {max(map(len, texts))} bytes")
         return checked
 
     def check_sums(self, checked, metrics):
         """What CloudWatch would add up is what /metrics had said."""
         counters, histograms = read_metrics(metrics)
-        totals, distributions = emf.sums(checked)
         compared = 0
         for series, value in counters.items():
             key = emf_key(series)
-            self.assertGreaterEqual(totals.get(key, 0) + 1e-9, value, series)
+            self.assertGreaterEqual(checked.sums[key] + 1e-9, value, series)
             if not series.startswith(MOVING):
-                self.assertEqual(totals.get(key, 0), value, series)
+                self.assertEqual(checked.sums[key], value, series)
                 compared += value > 0
         for family, (buckets, total) in histograms.items():
             if family.startswith(MOVING):
                 continue
             key = (emf_key(family)[0] + "Latency", None)
             for number, below in enumerate(buckets[:-1]):  # the bounds are 1 us * 2^number
-                sent = sum(n for at, n in distributions.get(key, {}).items() if at < 2 ** number)
+                sent = sum(n for at, n in checked.distributions[key].items() if at < 2 ** number)
                 self.assertEqual(sent, below, f"{family} up to {2 ** number} us")
-            self.assertAlmostEqual(totals.get(key, 0) / 1e6, total, places=6, msg=family)
+            self.assertAlmostEqual(checked.sums[key] / 1e6, total, places=6, msg=family)
             compared += buckets[-1] > 0
         print(f"  emf: {compared} sums and distributions equal /metrics")
         self.assertGreater(compared, 5)
@@ -181,7 +153,7 @@ class Output(EmfTest):
         pipe = Pipe()
         store = self.new_store("--emf", "stdout", "--emf-service-name", 'my "shop"', pipe=pipe,
                                AWS_EMF_NAMESPACE="Shop/Test", AWS_EMF_LOG_GROUP_NAME="/ecs/shop",
-                               SATCHEL_TASK_ID="0123456789abcdef", SATCHEL_TASK_REVISION="42")
+                               **self.enterContext(EcsAgent()).environment())
         pipe.follow()
         with SteadyLoad(store.address):
             time.sleep(OPTIONS.seconds or SHORT_S)
@@ -189,15 +161,15 @@ class Output(EmfTest):
         self.assertEqual(store.terminate(), 0)
         checked = self.check(pipe.rest())
         self.check_sums(checked, metrics)
-        for line in checked:
+        for line in checked.lines:
             self.assertEqual((line["ServiceName"], line["TaskId"], line["Revision"]),
-                             ('my "shop"', "0123456789abcdef", "42"))
+                             ('my "shop"', TASK_ID, METADATA["Revision"]))
             directive = line["_aws"]["CloudWatchMetrics"][0]
             self.assertEqual(directive["Namespace"], "Shop/Test")
             self.assertEqual(line["_aws"]["LogGroupName"], "/ecs/shop")
             self.assertEqual(directive["Dimensions"], [["ServiceName"]] + (
                 [["ServiceName", "Op"]] if "Op" in line else []))
-        self.assertEqual({"hello", "set", "delete"}, {line["Op"] for line in checked if "Op" in line})
+        self.assertEqual({"hello", "set", "delete"}, {line["Op"] for line in checked.lines if "Op" in line})
 
     def test_arrays_are_within_the_published_format(self):
         pipe = Pipe()
@@ -207,8 +179,8 @@ class Output(EmfTest):
             time.sleep(2)
         self.assertEqual(store.terminate(), 0)
         checked = self.check(pipe.rest())
-        self.assertTrue(any(isinstance(line.get("JournalFlushLatency"), list) for line in checked))
-        self.assertFalse(any(isinstance(value, dict) for line in checked
+        self.assertTrue(any(isinstance(line.get("JournalFlushLatency"), list) for line in checked.lines))
+        self.assertFalse(any(isinstance(value, dict) for line in checked.lines
                              for name, value in line.items() if name != "_aws"))
 
     def test_a_reader_that_goes_away_stops_nothing(self):
@@ -271,11 +243,10 @@ class Blocked(EmfTest):
         metrics = store.ask_ops("/metrics")[1]
         self.assertEqual(store.terminate(), 0)
         os.close(other)
-        head = b"".join(early).decode()
-        texts = (head + "\n".join(pipe.rest())).splitlines()
+        texts = (b"".join(early) + b"\n".join(pipe.rest())).splitlines()
         checked = self.check(texts)
         self.check_sums(checked, metrics)
-        self.assertEqual(emf.sums(checked)[0][("EmfDroppedLines", None)], dropped)
+        self.assertEqual(checked.sums["EmfDroppedLines", None], dropped)
 
     def test_sigterm_ends_it_in_time(self):
         pipe = Pipe(PIPE_BYTES)
@@ -289,29 +260,29 @@ class Blocked(EmfTest):
         print(f"\n  emf: stopped in {took_s:.1f} s while nobody read")
         self.assertLess(took_s, STOP_S_MAX)
         self.assertTrue(any("last metrics could not be written" in line for line in store.lines))
-        for text in pipe.rest():
-            emf.check(text)
+        Lines(pipe.rest())
 
 
 class ToAgent(EmfTest):
     def test_an_agent_goes_and_returns(self):
         agent = Agent()
-        store = self.new_store("--emf", "agent", AWS_EMF_AGENT_ENDPOINT=f"tcp://127.0.0.1:{agent.port}")
-        wait_until(lambda: len(agent.lines) > 1, "it sends")
-        self.assertEqual(agent.connections, 1)
-        agent.stop()
+        self.addCleanup(agent.close)
+        store = self.new_store("--emf", "agent", AWS_EMF_AGENT_ENDPOINT=agent.target)
+        wait_until(lambda: len(agent.texts) > 1, "it sends")
+        self.assertEqual(agent.accepted, 1)
+        agent.close()
         store.wait_for_line("emf: metrics cannot be written to=agent")
         with native.Connection(store.address) as conn:
             self.assertEqual(conn.set(b"a", b"b"), native.OK)
-        agent.start()
-        wait_until(lambda: agent.connections >= 2, "it connects again")
+        agent.open()
+        wait_until(lambda: agent.accepted >= 2, "it connects again")
         metrics = store.ask_ops("/metrics")[1]
         self.assertEqual(store.terminate(), 0)
-        agent.stop()
-        checked = self.check(agent.lines)
-        self.assertEqual({line["_aws"]["LogGroupName"] for line in checked}, {"satchel-metrics"})
+        agent.close()
+        checked = self.check(agent.texts)
+        self.assertEqual({line["_aws"]["LogGroupName"] for line in checked.lines}, {"satchel-metrics"})
         self.assertIn('satchel_requests_total{op="set"} 1', metrics)
-        self.assertEqual(emf.sums(checked)[0][("Requests", "set")], 1)
+        self.assertEqual(checked.sums["Requests", "set"], 1)
 
     def test_nobody_is_there(self):
         with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -333,26 +304,32 @@ class TheChecks(unittest.TestCase):
 
     def line(self, old="", new=""):
         assert old in self.GOOD
-        return self.GOOD.replace(old, new) % int(time.time() * 1000)
+        return (self.GOOD.replace(old, new) % int(time.time() * 1000)).encode()
 
     def test_bad_lines_are_found(self):
-        emf.check(self.line())
+        check(self.line())
         distribution = '"A":{"Values":[1],"Counts":[%d],"Min":0,"Max":2,"Count":2,"Sum":2}'
-        emf.check(self.line('"A":1', distribution % 2))
+        check(self.line('"A":1', distribution % 2))
+        unsorted = '"A":{"Values":[2,1],"Counts":[1,1],"Min":0,"Max":2,"Count":2,"Sum":3}'
         many = ",".join('{"Name":"A%d"}' % n for n in range(101))
         for old, new in (('"A":1', '"B":1'), ('"A":1', '"A":1,"A":1'), ('"A":1', '"A":NaN'),
                          ('"A":1', '"A":1e300'), ('"A":1', '"A":true'), ('"A":1', '"A":"1"'),
                          ('"A":1', '"A":[%s]' % ",".join("1" * 101)), ('"S":"s"', '"S":1'),
-                         ('"A":1', distribution % 1), ('"S":"s"', '"S":"%s"' % ("s" * 17000)),
+                         ('"A":1', distribution % 1), ('"A":1', unsorted), ('"Count"', '"ms"'), ("{", "{{"),
+                         ('"S":"s"', '"S":"%s"' % ("s" * 17000)),
                          ('{"Name":"A","Unit":"Count"}', many), ("%d", "%d000")):
-            with self.subTest(new=new[:60]), self.assertRaises(emf.BadLine):
-                emf.check(self.line(old, new))
+            with self.subTest(new=new[:60]), self.assertRaises(BadLine):
+                check(self.line(old, new))
+
+    def test_a_metric_has_one_unit(self):
+        with self.assertRaises(BadLine):
+            Lines([self.line(), self.line('"Count"', '"Bytes"')])
 
     def test_the_schema_finds_its_own(self):
-        emf.check_by_schema([self.line()], OPTIONS.npm)
+        check_by_schema([self.line()], OPTIONS.npm)
         for old, new in (('"Count"', '"ms"'), ('[["S"]]', '["S"]'), ('"N"', '""'), ("%d", '"%d"')):
-            with self.subTest(new=new), self.assertRaises(emf.BadLine):
-                emf.check_by_schema([self.line(old, new)], OPTIONS.npm)
+            with self.subTest(new=new), self.assertRaises(BadLine):
+                check_by_schema([self.line(old, new)], OPTIONS.npm)
 
 
 if __name__ == "__main__":
@@ -362,6 +339,5 @@ if __name__ == "__main__":
     PARSER.add_argument("--seconds", type=float)
     PARSER.add_argument("--sanitized", action="store_true", help="memory and time say nothing")
     OPTIONS, REST = PARSER.parse_known_args()
-    HERE = Path(__file__).resolve().parent
     subprocess.run([HERE.parent / "clients" / "install-npm", OPTIONS.npm, HERE], check=True)
     unittest.main(argv=[sys.argv[0], *REST], verbosity=2)

@@ -31,12 +31,11 @@ class LoudCart(Cart):
 
     def __init__(self, store, output, *options):
         super().__init__(OPTIONS.cart, store.address, "--emf", "stdout", *options)
-        self.output = output
+        self.output_path = output
 
     def start(self):
-        command = [self.binary, "--listen", self.address, "--store", self.store_address, *self.options]
-        self.launch(["sh", "-c", 'exec "$@" >"$0"', self.output, *command])
-        self.address = self.wait_for_line(r"\blistening listen=(\S+)").group(1)
+        with open(self.output_path, "wb") as self.output:
+            super().start()
 
 
 class Shopper:
@@ -103,9 +102,7 @@ class CartMetrics(unittest.TestCase):
             for bad in ("42", 42, "424242424242424x"):
                 status, answer = shopper.ask("POST", "/api/checkout", {"version": 1, "card": bad})
                 self.assertEqual((status, answer["error"]), (400, "bad_card"))
-        lines = Lines()
-        for text in output.read_bytes().splitlines():
-            lines.take(text)
+        lines = Lines(output.read_bytes().splitlines())
         # A visit asks the store for 2 sign-ups, 1 change, 1 reading, and 2 steps of a checkout.
         self.assert_totals(lines, shopper.asked, user_signup_total=5, payment_failure_count=5,
                            http_5xx_errors=1, db_query_duration_ms=5 * 6 + 1)
@@ -124,7 +121,6 @@ class CartMetrics(unittest.TestCase):
             agent.open()
             shopper.visit(1)
         wait_until(lambda: agent.lines.totals["RequestCount"] == shopper.asked, "the agent has all")
-        self.assertIsNone(agent.error)
         self.assert_totals(agent.lines, shopper.asked, user_signup_total=2)
         self.assertEqual(agent.lines.lines[0]["_aws"]["LogGroupName"], "shop-metrics")
 
