@@ -94,6 +94,9 @@ rgw data = {directory}/rgw
 # Without tcp_nodelay a small answer waits 40 ms for the acknowledgement of the one before.
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 16
+# In pieces that hold a core for moments only: benchmarks measure on the same ones.
+rgw max chunk size = 262144
+rgw obj stripe size = 262144
 # Buckets can be called BUCKET.localhost, too; curl looks such names up on loopback by itself.
 rgw dns name = localhost
 rgw sts key = 0123456789abcdef
