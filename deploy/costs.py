@@ -5,6 +5,7 @@ Change them to your region's prices and your load. With FILE the table between t
 be this one; with --write it becomes it.
 """
 
+import argparse
 import pathlib
 import re
 import sys
@@ -86,19 +87,25 @@ def table():
 
 
 def main():
-    if len(sys.argv) < 2:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("page", nargs="?", type=pathlib.Path,
+                        help="a Markdown file with the table between its two marks: is it this one?")
+    parser.add_argument("--write", action="store_true", help="write the table there")
+    asked = parser.parse_args()
+    if asked.page is None:
         print(table())
         return 0
-    file = pathlib.Path(sys.argv[1])
-    text = file.read_text(encoding="utf-8")
-    marked = re.sub(r"(?s)(<!-- deploy/costs.py -->\n).*?(\n<!-- /deploy/costs.py -->)",
-                    lambda found: found[1] + table() + found[2], text)
-    assert "<!-- deploy/costs.py -->" in text, f"{file} has no place for the table"
-    if "--write" in sys.argv:
-        file.write_text(marked, encoding="utf-8")
+    text = asked.page.read_text(encoding="utf-8")
+    marked, places = re.subn(r"(?s)(<!-- deploy/costs.py -->\n).*?(<!-- /deploy/costs.py -->)",
+                             lambda found: f"{found[1]}{table()}\n{found[2]}", text)
+    if places != 1:
+        print(f"{asked.page} has {places} places for the table")
+        return 1
+    if asked.write:
+        asked.page.write_text(marked, encoding="utf-8")
         return 0
     if marked != text:
-        print(f"{file} has other figures: deploy/costs.py {file} --write")
+        print(f"{asked.page} has other figures: deploy/costs.py {asked.page} --write")
         return 1
     return 0
 
