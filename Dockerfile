@@ -27,10 +27,11 @@ COPY include include
 COPY server server
 COPY client client
 COPY examples examples
-RUN ./dev build release satcheld satchel_cli store_tool backup_tool cart
+COPY bench bench
+RUN ./dev build release satcheld satchel_cli store_tool backup_tool satchel-bench cart
 COPY deploy/image deploy/image
 ARG SOURCE_DATE_EPOCH=0
-RUN deploy/image/closure /image/store satchel satcheld satchel satchel-store satchel-backup \
+RUN deploy/image/closure /image/store satchel satcheld satchel satchel-store satchel-backup satchel-bench \
     && deploy/image/closure /image/cart cart cart
 
 FROM ${BASE} AS debug
@@ -44,7 +45,7 @@ RUN apt-get update \
     && useradd --uid 10001 --gid 10001 --home-dir / --no-create-home satchel \
     && install -d -o 10001 -g 10001 -m 750 /data /run/satchel
 COPY --from=build /src/build/bin/satcheld /src/build/bin/satchel /src/build/bin/satchel-store \
-    /src/build/bin/satchel-backup /usr/bin/
+    /src/build/bin/satchel-backup /src/build/bin/satchel-bench /usr/bin/
 ENV SATCHEL_DATA=/data SATCHEL_RUN_DIR=/run/satchel \
     SATCHEL_LISTEN=0.0.0.0:7401 SATCHEL_OPS=0.0.0.0:7402
 VOLUME ["/run/satchel"]

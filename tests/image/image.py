@@ -104,7 +104,7 @@ class Content(unittest.TestCase):
                 if not own and not path.is_symlink():
                     self.assertFalse(status.st_mode & 0o022, f"{inside} can be written")
             self.assertEqual(sorted(path.name for path in (root / "usr/bin").iterdir()),
-                             ["satchel", "satchel-backup", "satchel-store", "satcheld"])
+                             ["satchel", "satchel-backup", "satchel-bench", "satchel-store", "satcheld"])
 
     def test_the_bill_lists_every_file(self):
         beside = text_of(STAND.sbom("runtime"))
@@ -257,6 +257,7 @@ class Backups(unittest.TestCase):
         options += self.with_environment(SATCHEL_SERVER=listen, SATCHEL_OPS=ops)
         for command, expected in (
                 (("satchel", "set", "cart:42", "apples"), ""),
+                (("satchel-bench", "--server", listen, "--keys", "1000", "--seconds", "1"), "get"),
                 (("satchel", "backup", "now"), ""),
                 (("satchel", "backup", "list"), "good"),
                 (("satchel", "backup", "verify"), "sound"),

@@ -84,7 +84,7 @@ class Stand:
                 ("git", "ls-files", "-z", "-co", "--exclude-standard"), cwd=TREE, check=True,
                 stdout=subprocess.PIPE, text=True).stdout
             for name in filter(None, listed.split("\0")):
-                if (TREE / name).is_file() and not name.startswith(("tests/", "bench/", "docs/")):
+                if (TREE / name).is_file() and not name.startswith(("tests/", "docs/")):
                     (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(TREE / name, self.tree / name)
             self.git("init", "--quiet")
