@@ -35,7 +35,7 @@ enum status thread_start(pthread_t *out, const char *name, void *(*run)(void *ar
 
 enum {
     TURN_NS = 50 * 1000,         /* of a thread that stands back, about */
-    REST_TURNS = 3,              /* it rests for three times as long */
+    REST_TURNS = 7,              /* it rests for seven times as long */
     PROMPT_TURN_NS = 100 * 1000, /* the shortest that the kernel takes */
     NS_PER_S = 1000 * 1000 * 1000,
 };

@@ -36,8 +36,8 @@ void thread_be_prompt(void);
 void thread_stand_back(const atomic_bool *unless);
 
 /**
- * Rests, when the calling thread stands back and its turn is over, for three times as long as the
- * turn took, so that it uses a quarter of a core at most. Nothing in other threads: what is shared
+ * Rests, when the calling thread stands back and its turn is over, for seven times as long as the
+ * turn took, so that it uses an eighth of a core at most. Nothing in other threads: what is shared
  * with them may call it.
  */
 void thread_breathe(void);
