@@ -44,9 +44,10 @@ static enum status list_dir(const char *dir, struct listing *out)
         uint64_t epoch = epoch_of_name(item->d_name, true);
         uint64_t begun = epoch_of_name(item->d_name, false);
         uint64_t number = 0;
+        uint32_t lane = 0;
         if (epoch > out->epoch_max) {
             out->epoch_max = epoch;
-        } else if (segment_parse_name(item->d_name, &epoch, &number)) {
+        } else if (segment_parse_name(item->d_name, &epoch, &number, &lane)) {
             out->has_segments = true;
         } else if (begun > out->begun_max) {
             out->begun_max = begun;

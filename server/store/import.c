@@ -121,7 +121,7 @@ static enum status end_run(struct store_import *self)
     /* The note says that all of it was durable: what is damaged later does not pass for a tail. */
     enum status status = segment_writer_note_durable(&self->segments, self->last_lsn);
     if (status == STATUS_OK) {
-        status = segment_writer_sync(&self->segments);
+        status = segment_writer_sync(&self->segments, 0);
     }
     enum status closed = segment_writer_close(&self->segments);
     self->is_writing = false;
@@ -175,7 +175,7 @@ enum status store_import_changes(struct store_import *self, const struct store_c
             .time_ms = changes->time_ms,
             .count = changes->count,
             .records = view_of(self->frame.ptr + FRAME_HEADER_BYTES, changes->records.len)};
-        status = segment_writer_append(&self->segments, self->frame.ptr, &frame);
+        status = segment_writer_append(&self->segments, 0, self->frame.ptr, &frame);
     }
     uint64_t last_lsn = changes->first_lsn + changes->count - 1;
     self->last_lsn = last_lsn > self->last_lsn ? last_lsn : self->last_lsn;
@@ -369,9 +369,10 @@ static enum status remove_segments(const char *journal_dir, const struct file_op
          status == STATUS_OK && (item = readdir(listing)) != NULL;) {
         uint64_t epoch = 0;
         uint64_t number = 0;
+        uint32_t lane = 0;
         char path[4096];
         (void)snprintf(path, sizeof path, "%s/%s", journal_dir, item->d_name);
-        if (segment_parse_name(item->d_name, &epoch, &number) &&
+        if (segment_parse_name(item->d_name, &epoch, &number, &lane) &&
             file->unlink(file->arg, path) != 0 && errno != ENOENT) {
             status = STATUS_IO;
         }

@@ -1,68 +1,15 @@
-/* Group commit: chunks that fill, a thread that writes and syncs them, segments that rotate. */
+/* Records, the journal's life, and questions to it; its threads are in journal_flush.c. */
 #include "store/journal.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/thread.h"
-#include "store/chunk.h"
-#include "store/segment_writer.h"
+#include "store/journal_private.h"
 
 #define METRIC_OWNER struct journal_metrics
 METRIC_TABLE(journal_metrics, JOURNAL_METRICS)
-
-enum {
-    FLUSH_BYTES_MAX = 4 * 1024 * 1024, /* what one fdatasync may cover */
-    SPACE_POLL_NS = 200000000,         /* how often a full disk is tried again */
-    IDLE_NS = 100000000,               /* after it a frame says what is durable */
-    PACE_NS = 10000000,                /* how long what nobody waits for collects … */
-    PACE_BYTES = 1024 * 1024,          /* … unless it is so much */
-    CROWD_LEAST = 4,                   /* with fewer nobody is waited for */
-    COLLECT_NS_MAX = 4000000,          /* how long at most what somebody waits for collects */
-};
-
-/* What the journal's thread does: it waits for records, or for more of them. */
-enum journal_thread {
-    FLUSHING,
-    IDLE,
-    PACING,     /* nobody waits for what there is */
-    COLLECTING, /* somebody does, and others are about to */
-};
-
-struct journal {
-    struct journal_options options; /* immutable; dir is owned */
-    pthread_t thread;
-
-    pthread_mutex_t lock;      /* guards the members up to `durable_lsn` */
-    pthread_cond_t work;       /* the journal thread waits for records */
-    pthread_cond_t done;       /* others wait for durable_lsn */
-    enum journal_thread doing; /* unless FLUSHING it waits at `work` */
-    bool awaited;              /* somebody waits for what is queued */
-    bool stopping;
-    bool failed;
-    uint64_t next_lsn;
-    struct chunk *first; /* owned: chunks to be written, oldest first */
-    struct chunk *open;  /* the last of them, which records go into; NULL when the list is empty */
-    struct chunk_pool pool;
-    uint64_t crowd;        /* records the last flush let go, and those that waited then */
-    int64_t last_flush_ns; /* how long it took */
-    bool noted;            /* a frame in the segment says that everything in it is durable */
-
-    _Atomic uint64_t durable_lsn;
-    _Atomic uint64_t undurable_bytes;
-    _Atomic uint64_t total_bytes;
-    _Atomic int64_t busy_since_ns; /* monotonic: when the running flush began; 0: none runs */
-
-    _Atomic bool no_space; /* the storage is full: nothing new is taken until it has room again */
-
-    struct segment_writer segments; /* journal thread; dropping covered ones: any */
-};
 
 /* ---- Records ----------------------------------------------------------------------------- */
 
@@ -108,32 +55,10 @@ void journal_end(struct journal *self)
     (void)pthread_mutex_unlock(&self->lock);
 }
 
-static bool is_much(const struct journal *self)
+/* Whether a flush is due earlier than who leads knows. Called with the lock held. */
+static bool is_news(const struct journal *self)
 {
-    return atomic_load_explicit(&self->undurable_bytes, memory_order_relaxed) >= PACE_BYTES;
-}
-
-/* As many wait as there were when the last flush ended: whoever it let go is here again. */
-static bool is_crowd(const struct journal *self)
-{
-    uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
-    return self->next_lsn - 1 - durable_lsn >= self->crowd;
-}
-
-/* Whether the journal thread has to be told that there are records. */
-static bool is_news(const struct journal *self, bool awaited)
-{
-    switch (self->doing) {
-    case FLUSHING:
-        return false; /* it will look */
-    case IDLE:
-        return true;
-    case PACING:
-        return awaited || is_much(self);
-    case COLLECTING:
-        return is_crowd(self) || is_much(self);
-    }
-    return true;
+    return self->first != NULL && journal_due_ns(self) < self->due_ns;
 }
 
 void journal_flush(struct journal *self, bool awaited)
@@ -143,257 +68,12 @@ void journal_flush(struct journal *self, bool awaited)
         return;
     }
     (void)pthread_mutex_lock(&self->lock);
-    bool wake = self->first != NULL && is_news(self, awaited);
-    self->awaited = self->awaited || awaited;
+    self->awaited = self->awaited || (awaited && self->first != NULL);
+    bool wake = is_news(self);
     (void)pthread_mutex_unlock(&self->lock);
     if (wake) {
         (void)pthread_cond_signal(&self->work);
     }
-}
-
-/* ---- The journal thread --------------------------------------------------------------------- */
-
-static struct frame frame_of(const struct journal *self, const struct chunk *chunk)
-{
-    return (struct frame){
-        .first_lsn = chunk->first_lsn,
-        .durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed),
-        .time_ms = chunk->time_ms,
-        .count = chunk->count,
-        .records = chunk_records(chunk),
-    };
-}
-
-/* Writes and syncs. What is on the storage counts only if this process was still the owner when
- * the sync came back: otherwise the next one may have read the journal without it. */
-static enum status flush_once(struct journal *self, struct chunk *chunks)
-{
-    for (struct chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
-        chunk->time_ms = (uint64_t)clock_wall_ms(self->options.clock);
-        struct frame frame = frame_of(self, chunk);
-        enum status status = segment_writer_append(&self->segments, chunk->bytes, &frame);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        metric_add(&self->options.metrics->records, chunk->count);
-        metric_add(&self->options.metrics->bytes, chunk->len);
-    }
-    enum status status = segment_writer_sync(&self->segments);
-    if (status == STATUS_OK && !ownership_holds(self->options.owner)) {
-        errno = ESTALE;
-        return STATUS_IO;
-    }
-    return status;
-}
-
-/* Waits a little; false when the journal is to be closed. */
-static bool pause_for_space(struct journal *self)
-{
-    const struct timespec until = clock_moment_in(SPACE_POLL_NS);
-    (void)pthread_mutex_lock(&self->lock);
-    while (!self->stopping &&
-           pthread_cond_timedwait(&self->work, &self->lock, &until) != ETIMEDOUT) {
-    }
-    bool stopping = self->stopping;
-    (void)pthread_mutex_unlock(&self->lock);
-    return !stopping;
-}
-
-/*
- * One flush. On a full disk the records stay here, nothing new is taken, and when there is space
- * again everything that is not durable goes into a new segment (invariant 8): whatever part of it
- * the old one holds is the same records with the same numbers, which recovery skips.
- */
-static enum status flush(struct journal *self, struct chunk *chunks)
-{
-    int64_t start_ns = clock_mono_ns(self->options.clock);
-    uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
-    /* Relaxed: looked at by who wonders how long this takes. */
-    atomic_store_explicit(&self->busy_since_ns, start_ns, memory_order_relaxed);
-    enum status status = flush_once(self, chunks);
-    if (status == STATUS_NO_SPACE) {
-        log_warn("no space for the journal", "dir=%s", self->options.dir);
-        (void)pthread_mutex_lock(&self->lock);
-        atomic_store_explicit(&self->no_space, true, memory_order_relaxed);
-        (void)pthread_cond_broadcast(&self->done); /* who waits for it has to do without */
-        (void)pthread_mutex_unlock(&self->lock);
-    }
-    while (status == STATUS_NO_SPACE) {
-        /* Waiting for space is not hanging. */
-        atomic_store_explicit(&self->busy_since_ns, 0, memory_order_relaxed);
-        if (!pause_for_space(self)) {
-            break;
-        }
-        start_ns = clock_mono_ns(self->options.clock);
-        atomic_store_explicit(&self->busy_since_ns, start_ns, memory_order_relaxed);
-        status = segment_writer_restart(&self->segments, durable_lsn);
-        if (status == STATUS_OK) {
-            status = flush_once(self, chunks);
-        }
-        if (status == STATUS_OK) {
-            log_info("space for the journal again", "dir=%s", self->options.dir);
-            atomic_store_explicit(&self->no_space, false, memory_order_relaxed);
-        }
-    }
-    atomic_store_explicit(&self->busy_since_ns, 0, memory_order_relaxed);
-    metric_observe_ns(&self->options.metrics->flush_seconds,
-                      clock_mono_ns(self->options.clock) - start_ns);
-    return status;
-}
-
-/* Called and returns with the lock held; nobody else writes the segment. */
-static enum status note_durable(struct journal *self)
-{
-    uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
-    (void)pthread_mutex_unlock(&self->lock);
-    enum status status = segment_writer_note_durable(&self->segments, durable_lsn);
-    (void)pthread_mutex_lock(&self->lock);
-    self->noted = true;
-    return status;
-}
-
-/* Waits for records; on a full disk nothing comes here, so what is idle is durable. */
-static enum status wait_for_records(struct journal *self)
-{
-    enum status status = STATUS_OK;
-    const struct timespec until = clock_moment_in(IDLE_NS);
-    self->doing = IDLE;
-    while (self->first == NULL && !self->stopping && status == STATUS_OK) {
-        if (self->noted) {
-            (void)pthread_cond_wait(&self->work, &self->lock);
-        } else if (pthread_cond_timedwait(&self->work, &self->lock, &until) == ETIMEDOUT) {
-            status = note_durable(self);
-        }
-    }
-    return status;
-}
-
-/*
- * How long a flush that somebody waits for is delayed, so that others can join it. Who comes a
- * moment too late waits for almost two flushes, and after a flush many come back at once: those
- * whom it has let go. So it waits until they are here too, for half a flush at most;
- * and not at all where there are few, or one alone.
- */
-static int64_t collect_ns(const struct journal *self)
-{
-    int64_t most_ns = self->last_flush_ns / 2;
-    return self->crowd < CROWD_LEAST ? 0 : most_ns < COLLECT_NS_MAX ? most_ns : COLLECT_NS_MAX;
-}
-
-/* Lets records collect. */
-static void wait_for_more(struct journal *self)
-{
-    const struct timespec paced = clock_moment_in(PACE_NS);
-    const struct timespec collected = clock_moment_in(collect_ns(self));
-    int rc = 0;
-    while (rc != ETIMEDOUT && !self->stopping && !is_much(self) &&
-           !(self->awaited && is_crowd(self))) {
-        self->doing = self->awaited ? COLLECTING : PACING;
-        rc = pthread_cond_timedwait(&self->work, &self->lock, self->awaited ? &collected : &paced);
-    }
-    self->doing = FLUSHING;
-}
-
-/* Takes up to FLUSH_BYTES_MAX of what is waiting; NULL when there is nothing. */
-static struct chunk *take_chunks(struct journal *self)
-{
-    struct chunk *taken = self->first;
-    size_t bytes = 0;
-    for (struct chunk **at = &self->first; *at != NULL;) {
-        bytes += (*at)->len;
-        at = &(*at)->next;
-        if (bytes >= FLUSH_BYTES_MAX || *at == NULL) {
-            struct chunk *rest = *at;
-            *at = NULL;
-            self->first = rest;
-            break;
-        }
-    }
-    if (self->first == NULL) {
-        self->open = NULL;
-        self->awaited = false;
-    }
-    return taken;
-}
-
-/* Everything in `chunks` is durable. Called with the lock held. */
-static void count_durable(struct journal *self, const struct chunk *chunks)
-{
-    uint64_t durable_lsn = 0;
-    size_t bytes = 0;
-    for (; chunks != NULL; chunks = chunks->next) {
-        durable_lsn = chunks->first_lsn + chunks->count - 1;
-        bytes += chunk_records(chunks).len;
-    }
-    self->noted = false;
-    self->crowd = self->next_lsn - 1 -
-                  atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
-    /* Release: whoever sees the number sees that the flush has happened. */
-    atomic_store_explicit(&self->durable_lsn, durable_lsn, memory_order_release);
-    atomic_fetch_sub_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);
-    (void)pthread_cond_broadcast(&self->done);
-}
-
-/* Who waits hears of it first, then those who want to see what was written. */
-static void tell(struct journal *self, const struct chunk *chunks)
-{
-    self->options.flushed(self->options.arg);
-    for (; chunks != NULL; chunks = chunks->next) {
-        const struct frame frame = frame_of(self, chunks);
-        self->options.written(self->options.arg, &frame);
-    }
-}
-
-/* The end of everything. Called with the lock held, returns without. */
-static void fail(struct journal *self, enum status status)
-{
-    char why[256];
-    (void)snprintf(why, sizeof why, "cannot write the journal in %s: %s: %s", self->options.dir,
-                   status_text(status),
-                   ownership_holds(self->options.owner) ? strerror(errno) : "the lease is lost");
-    self->failed = true;
-    (void)pthread_cond_broadcast(&self->done);
-    (void)pthread_mutex_unlock(&self->lock);
-    self->options.failed(self->options.arg, why);
-}
-
-static void *journal_run(void *arg)
-{
-    struct journal *self = arg;
-    thread_be_prompt();
-    (void)pthread_mutex_lock(&self->lock);
-    for (;;) {
-        errno = 0;
-        enum status status = wait_for_records(self);
-        if (status == STATUS_OK) {
-            wait_for_more(self);
-        }
-        struct chunk *chunks = status == STATUS_OK ? take_chunks(self) : NULL;
-        if (status == STATUS_OK && chunks == NULL) {
-            break;
-        }
-        if (status == STATUS_OK) {
-            (void)pthread_mutex_unlock(&self->lock);
-            uint64_t segments = self->segments.started;
-            int64_t start_ns = clock_mono_ns(self->options.clock);
-            status = flush(self, chunks);
-            self->last_flush_ns = clock_mono_ns(self->options.clock) - start_ns;
-            metric_add(&self->options.metrics->segments, self->segments.started - segments);
-            (void)pthread_mutex_lock(&self->lock);
-        }
-        if (status != STATUS_OK) {
-            chunks_free(chunks);
-            fail(self, status);
-            return NULL;
-        }
-        count_durable(self, chunks);
-        (void)pthread_mutex_unlock(&self->lock);
-        tell(self, chunks);
-        (void)pthread_mutex_lock(&self->lock);
-        chunks_recycle(&self->pool, chunks);
-    }
-    (void)pthread_mutex_unlock(&self->lock);
-    return NULL;
 }
 
 /* ---- Life and questions --------------------------------------------------------------------- */
@@ -405,8 +85,49 @@ static void journal_free(struct journal *self)
     free((void *)(uintptr_t)self->options.dir);
     (void)pthread_mutex_destroy(&self->lock);
     (void)pthread_cond_destroy(&self->work);
+    (void)pthread_cond_destroy(&self->lead);
+    (void)pthread_cond_destroy(&self->turn);
     (void)pthread_cond_destroy(&self->done);
     free(self);
+}
+
+/* Lets the threads flush what is there, and end. */
+static void stop_threads(struct journal *self, unsigned count)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->stopping = true;
+    (void)pthread_cond_broadcast(&self->work);
+    (void)pthread_cond_broadcast(&self->lead);
+    (void)pthread_cond_broadcast(&self->turn);
+    (void)pthread_mutex_unlock(&self->lock);
+    for (unsigned i = 0; i < count; i++) {
+        (void)pthread_join(self->threads[i], NULL);
+    }
+}
+
+static enum status start_threads(struct journal *self)
+{
+    static const char *const names[SEGMENT_LANES] = {"journal", "journal-2"};
+    for (unsigned i = 0; i < SEGMENT_LANES; i++) {
+        enum status status = thread_start(&self->threads[i], names[i], journal_run, self);
+        if (status != STATUS_OK) {
+            stop_threads(self, i);
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void init_conditions(struct journal *self)
+{
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&self->work, &monotonic);
+    (void)pthread_cond_init(&self->turn, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_cond_init(&self->lead, NULL);
+    (void)pthread_cond_init(&self->done, NULL);
 }
 
 enum status journal_open(const struct journal_options *options, struct journal **out, char *errmsg,
@@ -423,15 +144,11 @@ enum status journal_open(const struct journal_options *options, struct journal *
     self->options = *options;
     self->options.dir = dir;
     self->next_lsn = options->next_lsn;
+    self->taken_lsn = options->next_lsn - 1;
     self->noted = true; /* there is nothing in it yet */
     atomic_init(&self->durable_lsn, options->next_lsn - 1);
     (void)pthread_mutex_init(&self->lock, NULL);
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&self->work, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    (void)pthread_cond_init(&self->done, NULL);
+    init_conditions(self);
     struct segment_writer_options segments = {.dir = dir,
                                               .epoch = options->epoch,
                                               .segment_bytes = options->segment_bytes,
@@ -447,24 +164,21 @@ enum status journal_open(const struct journal_options *options, struct journal *
         journal_free(self);
         return status;
     }
-    if (thread_start(&self->thread, "journal", journal_run, self) != STATUS_OK) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot start the journal thread");
+    self->segments_told = self->segments.started;
+    metric_add(&options->metrics->segments, self->segments.started);
+    if (start_threads(self) != STATUS_OK) {
+        (void)snprintf(errmsg, errmsg_bytes, "cannot start the journal's threads");
         (void)segment_writer_close(&self->segments);
         journal_free(self);
         return STATUS_NO_MEMORY;
     }
-    metric_add(&options->metrics->segments, 1);
     *out = self;
     return STATUS_OK;
 }
 
 enum status journal_close(struct journal *self)
 {
-    (void)pthread_mutex_lock(&self->lock);
-    self->stopping = true;
-    (void)pthread_cond_signal(&self->work);
-    (void)pthread_mutex_unlock(&self->lock);
-    (void)pthread_join(self->thread, NULL);
+    stop_threads(self, SEGMENT_LANES);
     enum status flushed = self->failed ? STATUS_IO : STATUS_OK;
     enum status closed = segment_writer_close(&self->segments);
     journal_free(self);
@@ -495,8 +209,10 @@ enum status journal_wait_durable(struct journal *self, uint64_t lsn)
            atomic_load_explicit(&self->durable_lsn, memory_order_relaxed) < lsn) {
         status = self->failed ? STATUS_IO : journal_has_space(self) ? STATUS_OK : STATUS_NO_SPACE;
         if (status == STATUS_OK) {
-            self->awaited = true;
-            (void)pthread_cond_signal(&self->work);
+            self->awaited = self->awaited || self->first != NULL;
+            if (is_news(self)) {
+                (void)pthread_cond_signal(&self->work);
+            }
             (void)pthread_cond_wait(&self->done, &self->lock);
         }
     }

@@ -12,11 +12,13 @@
 #include "store/record.h"
 #include "store/segment.h"
 
+/* One file of a segment. */
 struct journal_file {
     char *path; /* owned */
     int fd;     /* open and locked as long as this is listed; owned */
     uint64_t epoch;
     uint64_t number;
+    uint32_t lane;
     struct segment_header header;
     bool usable;            /* its frames count */
     const char *unused_why; /* when it is not usable: a constant that says so, for people */
@@ -24,7 +26,7 @@ struct journal_file {
 
 struct journal_files {
     const struct file_ops *file; /* borrowed */
-    struct journal_file *items;  /* owned; in order of epoch and number */
+    struct journal_file *items;  /* owned; in order of epoch, number, lane */
     size_t count;
     uint64_t epoch_max; /* of all names, also of files that are not usable */
     uint64_t lsn_max;   /* of all headers: an epoch may have given lsns out and written none */
@@ -68,12 +70,12 @@ struct journal_problem {
     const char *what;                   /* one line; valid during the call */
 };
 
-/* Where the frames of a segment end. */
+/* Where the frames of a file end. */
 struct journal_end {
-    uint64_t offset;     /* behind the last whole frame */
+    uint64_t offset;     /* behind the last frame that counts */
     uint64_t file_bytes; /* what stands behind may be left over from the file's earlier use */
-    uint64_t torn_bytes; /* of it, what looks like a frame that was begun and is not whole */
-    uint64_t next_lsn;   /* that its next frame would have */
+    uint64_t torn_bytes; /* of it, what looks like a frame that was begun and does not count */
+    uint64_t next_lsn;   /* that the segment's next frame would have */
 };
 
 /* Who looks on. Everything is called on the caller's thread and borrowed during the call. */

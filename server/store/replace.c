@@ -39,8 +39,9 @@ static enum kind kind_of(const char *name)
 {
     uint64_t epoch;
     uint64_t number;
+    uint32_t lane;
     bool is_whole;
-    if (segment_parse_name(name, &epoch, &number)) {
+    if (segment_parse_name(name, &epoch, &number, &lane)) {
         return KIND_SEGMENT;
     }
     if (data_file_parse_name(name, &epoch, &is_whole)) {

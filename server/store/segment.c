@@ -11,18 +11,20 @@ static const uint32_t frame_magic = 0x31464a53; /* "SJF1" */
 
 enum { SEGMENT_FORMAT = 1, FRAME_CHECKED_BYTES = 40 };
 
-void segment_name(char out[SEGMENT_NAME_BYTES], uint64_t epoch, uint64_t number)
+void segment_name(char out[SEGMENT_NAME_BYTES], uint64_t epoch, uint64_t number, uint32_t lane)
 {
-    (void)snprintf(out, SEGMENT_NAME_BYTES, "%010" PRIu64 "-%010" PRIu64 ".jnl", epoch, number);
+    (void)snprintf(out, SEGMENT_NAME_BYTES, "%010" PRIu64 "-%010" PRIu64 "-%" PRIu32 ".jnl", epoch,
+                   number, lane);
 }
 
-bool segment_parse_name(const char *name, uint64_t *epoch, uint64_t *number)
+bool segment_parse_name(const char *name, uint64_t *epoch, uint64_t *number, uint32_t *lane)
 {
-    if (sscanf(name, "%" SCNu64 "-%" SCNu64, epoch, number) != 2) {
+    if (sscanf(name, "%" SCNu64 "-%" SCNu64 "-%" SCNu32, epoch, number, lane) != 3 ||
+        *lane >= SEGMENT_LANES) {
         return false;
     }
     char same[SEGMENT_NAME_BYTES];
-    segment_name(same, *epoch, *number);
+    segment_name(same, *epoch, *number, *lane);
     return strcmp(same, name) == 0;
 }
 
@@ -31,6 +33,7 @@ void segment_encode_header(uint8_t out[SEGMENT_HEADER_BYTES], const struct segme
     memset(out, 0, SEGMENT_HEADER_BYTES);
     memcpy(out, segment_magic, sizeof segment_magic);
     store_u32(out + 8, SEGMENT_FORMAT);
+    store_u32(out + 12, header->lane);
     memcpy(out + 16, header->uuid, STORE_UUID_BYTES);
     store_u64(out + 32, header->epoch);
     store_u64(out + 40, header->number);
@@ -46,7 +49,8 @@ enum status segment_decode_header(struct view bytes, struct segment_header *out)
         load_u64(bytes.ptr + 64) != hash64(view_of(bytes.ptr, 64), 0)) {
         return STATUS_CORRUPT;
     }
-    if (load_u32(bytes.ptr + 8) != SEGMENT_FORMAT || load_u32(bytes.ptr + 12) != 0) {
+    out->lane = load_u32(bytes.ptr + 12);
+    if (load_u32(bytes.ptr + 8) != SEGMENT_FORMAT || out->lane >= SEGMENT_LANES) {
         return STATUS_UNSUPPORTED;
     }
     memcpy(out->uuid, bytes.ptr + 16, STORE_UUID_BYTES);
@@ -59,7 +63,12 @@ enum status segment_decode_header(struct view bytes, struct segment_header *out)
 
 uint64_t segment_seed(const struct segment_header *header)
 {
-    return hash64(view_of(header->uuid, STORE_UUID_BYTES), header->epoch ^ header->number << 40);
+    uint8_t which[20];
+    store_u64(which, header->epoch);
+    store_u64(which + 8, header->number);
+    store_u32(which + 16, header->lane);
+    return hash64(view_of(which, sizeof which),
+                  hash64(view_of(header->uuid, STORE_UUID_BYTES), 0));
 }
 
 static uint64_t frame_checksum(const uint8_t *at, struct view records, uint64_t seed)
@@ -116,7 +125,7 @@ size_t frame_torn_bytes(struct view rest, uint64_t expected_lsn)
         }
         return len;
     }
-    if (load_u32(rest.ptr) != frame_magic || load_u64(rest.ptr + 8) != expected_lsn) {
+    if (load_u32(rest.ptr) != frame_magic || load_u64(rest.ptr + 8) < expected_lsn) {
         return 0;
     }
     size_t len = FRAME_HEADER_BYTES + (size_t)load_u32(rest.ptr + 4);

@@ -1,15 +1,18 @@
 /*
- * Journal segments: files `journal/<epoch>-<number>.jnl` of a header and frames.
+ * Journal segments: files `journal/<epoch>-<number>-<lane>.jnl` of a header and frames.
  *
- *     header, 72 bytes:  | "SATCHJNL" | format u32 = 1 | reserved u32 | store uuid 16 | epoch u64 |
- *                        | number u64 | follows lsn u64 | first lsn u64 | XXH3-64 of the 64 before
- * | frame header, 48:  | "SJF1" u32 | bytes u32 | first lsn u64 | durable lsn u64 | count u32 | |
- * reserved u32 | time ms u64 | XXH3-64 of the 40 before and the records | frame:             |
- * frame header | records (record.h), `bytes` in all |
+ *     header, 72 bytes:  | "SATCHJNL" | format u32 = 1 | lane u32 | store uuid 16 | epoch u64
+ *                        | number u64 | follows lsn u64 | first lsn u64
+ *                        | XXH3-64 of the 64 before
+ *     frame header, 48:  | "SJF1" u32 | bytes u32 | first lsn u64 | durable lsn u64 | count u32
+ *                        | reserved u32 | time ms u64 | XXH3-64 of the 40 before and the records
+ *     frame:             | frame header | records (record.h), `bytes` in all |
  *
- * Frames stand without gaps and their lsns continue each other. A frame's checksum is seeded with
- * epoch, number and uuid, so bytes left over from a file that was recycled never pass for a frame:
- * the first thing that is not a whole, continuing frame is the end.
+ * A segment has one file, or two where the storage is slow: then a flush begins while another one
+ * is under way, each in a lane of its own, since syncs of one file may wait for each other. Within
+ * a file frames stand without gaps; over all files of a segment their lsns continue each other. A
+ * frame's checksum is seeded with epoch, number, lane and uuid, so bytes left over from a file that
+ * was recycled never pass for a frame: where no file has a whole, continuing frame is the end.
  *
  * Is that end a torn tail (the process died while writing what it had not acknowledged) or damage?
  * Each frame says what was durable when it was written: if any whole frame behind the end knew the
@@ -32,22 +35,24 @@ enum {
     FRAME_HEADER_BYTES = 48,
     STORE_UUID_BYTES = 16,
     SEGMENT_NAME_BYTES = 48,
+    SEGMENT_LANES = 2, /* files of one segment, at most */
 };
 
 struct segment_header {
     uint8_t uuid[STORE_UUID_BYTES]; /* of the store the segment belongs to */
     uint64_t epoch;                 /* grows with every start of the store */
     uint64_t number;                /* grows by one within an epoch */
+    uint32_t lane;                  /* below SEGMENT_LANES: which file of the segment */
     uint64_t follows_lsn;           /* the last change before this segment: first_lsn - 1 within an
                                        epoch; at its start what recovery found, before the gap */
     uint64_t first_lsn;             /* of the first frame */
 };
 
-/** Writes "<epoch>-<number>.jnl" with fixed-width numbers, so that names sort. */
-void segment_name(char out[SEGMENT_NAME_BYTES], uint64_t epoch, uint64_t number);
+/** Writes "<epoch>-<number>-<lane>.jnl" with fixed-width numbers, so that names sort. */
+void segment_name(char out[SEGMENT_NAME_BYTES], uint64_t epoch, uint64_t number, uint32_t lane);
 
 /** Reads such a name; false when it is none. */
-bool segment_parse_name(const char *name, uint64_t *epoch, uint64_t *number);
+bool segment_parse_name(const char *name, uint64_t *epoch, uint64_t *number, uint32_t *lane);
 
 void segment_encode_header(uint8_t out[SEGMENT_HEADER_BYTES], const struct segment_header *header);
 
@@ -74,8 +79,8 @@ void frame_seal(uint8_t *at, const struct frame *frame, uint64_t seed);
 enum status frame_next(struct view *rest, uint64_t seed, uint64_t expected_lsn,
                        struct frame *out) MUST_CHECK;
 
-/** How many bytes at the front of `rest` are of a frame with this lsn that was begun and is not
- *  whole, as far as they tell; 0: none. */
+/** How many bytes at the front of `rest` are of a frame with this lsn or a later one that was
+ *  begun, as far as they tell; 0: none. */
 size_t frame_torn_bytes(struct view rest, uint64_t expected_lsn);
 
 /** Finds the next whole frame that begins anywhere in `rest`, whatever its lsn; `*rest` goes on one

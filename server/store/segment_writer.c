@@ -1,6 +1,7 @@
 /* Starting, filling, closing and recycling journal segments; the picture is in segment_writer.h. */
 #include "store/segment_writer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,10 +9,11 @@
 
 enum { SPARE_SEGMENTS_MAX = 4, PATH_BYTES = 4096 };
 
-static void segment_path(const struct segment_writer *self, uint64_t number, char out[PATH_BYTES])
+static void segment_path(const struct segment_writer *self, uint64_t number, uint32_t lane,
+                         char out[PATH_BYTES])
 {
     char name[SEGMENT_NAME_BYTES];
-    segment_name(name, self->options.epoch, number);
+    segment_name(name, self->options.epoch, number, lane);
     (void)snprintf(out, PATH_BYTES, "%s/%s", self->options.dir, name);
 }
 
@@ -38,14 +40,14 @@ static enum status remember_closed(struct segment_writer *self, struct closed_se
     return status;
 }
 
-/* Takes a covered segment's number for its file; false when there is none. */
-static bool take_spare(struct segment_writer *self, uint64_t *number)
+/* Takes the path of a covered file; false when there is none. */
+static bool take_spare(struct segment_writer *self, char path[PATH_BYTES])
 {
     bool found = false;
     (void)pthread_mutex_lock(&self->lock);
     for (size_t i = 0; i < self->closed_count && !found; i++) {
         if (self->closed[i].spare) {
-            *number = self->closed[i].number;
+            segment_path(self, self->closed[i].number, self->closed[i].lane, path);
             self->closed[i] = self->closed[--self->closed_count];
             found = true;
         }
@@ -73,7 +75,7 @@ enum status segment_writer_drop_covered(struct segment_writer *self, uint64_t ls
             i++;
         } else {
             char path[PATH_BYTES];
-            segment_path(self, segment->number, path);
+            segment_path(self, segment->number, segment->lane, path);
             if (file->unlink(file->arg, path) != 0 && errno != ENOENT) {
                 status = status_of_errno(errno);
             } else {
@@ -92,9 +94,7 @@ static enum status open_file(struct segment_writer *self, const char *path, char
                              bool *recycled, int *fd)
 {
     const struct file_ops *file = self->options.file;
-    uint64_t spare = 0;
-    *recycled = take_spare(self, &spare);
-    segment_path(self, spare, spare_path);
+    *recycled = take_spare(self, spare_path);
     *fd = *recycled ? file->open(file->arg, spare_path, O_RDWR, 0)
                     : file->open(file->arg, path, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (*fd < 0) {
@@ -126,22 +126,17 @@ static enum status make_durable(struct segment_writer *self, int fd,
     return status == STATUS_OK ? file_sync_dir(file, self->options.dir) : status;
 }
 
-static enum status start(struct segment_writer *self, uint64_t number, uint64_t follows_lsn,
-                         uint64_t first_lsn)
+/* Begins the file of a lane. */
+static enum status start_lane(struct segment_writer *self, uint32_t lane)
 {
     const struct file_ops *file = self->options.file;
-    struct segment_header header = {.epoch = self->options.epoch,
-                                    .number = number,
-                                    .follows_lsn = follows_lsn,
-                                    .first_lsn = first_lsn};
-    memcpy(header.uuid, self->options.uuid, STORE_UUID_BYTES);
+    struct segment_header header = self->header;
+    header.lane = lane;
     char path[PATH_BYTES];
     char spare_path[PATH_BYTES];
     bool recycled = false;
     int fd = -1;
-    segment_path(self, number, path);
-    /* The number is used up even if this fails: its file may be there, half made. */
-    self->number = number;
+    segment_path(self, header.number, lane, path);
     enum status status = open_file(self, path, spare_path, &recycled, &fd);
     if (status == STATUS_OK) {
         status = make_durable(self, fd, &header, recycled ? spare_path : NULL, path);
@@ -162,89 +157,134 @@ static enum status start(struct segment_writer *self, uint64_t number, uint64_t 
         errno = error;
         return status;
     }
-    self->fd = fd;
-    self->seed = segment_seed(&header);
-    self->offset = SEGMENT_HEADER_BYTES;
-    self->last_lsn = first_lsn - 1;
-    self->started++;
+    self->lanes[lane] = (struct segment_lane){
+        .fd = fd, .seed = segment_seed(&header), .offset = SEGMENT_HEADER_BYTES};
     return STATUS_OK;
 }
 
-/* Closing gives the segment's lock up; nobody writes it any more. */
+/* The segment's number is used up even if this fails: its file may be there, half made. */
+static enum status start(struct segment_writer *self, uint64_t follows_lsn, uint64_t first_lsn)
+{
+    self->header.number++;
+    self->header.follows_lsn = follows_lsn;
+    self->header.first_lsn = first_lsn;
+    enum status status = start_lane(self, 0);
+    self->started += status == STATUS_OK;
+    return status;
+}
+
+/* The last lsn in the open segment. */
+static uint64_t last_lsn(const struct segment_writer *self)
+{
+    uint64_t last = self->header.first_lsn - 1;
+    for (uint32_t lane = 0; lane < SEGMENT_LANES; lane++) {
+        const struct segment_lane *file = &self->lanes[lane];
+        last = file->fd >= 0 && file->last_lsn > last ? file->last_lsn : last;
+    }
+    return last;
+}
+
+/* Closing gives a file's lock up; nobody writes it any more. */
 static enum status close_open_segment(struct segment_writer *self)
 {
     const struct file_ops *file = self->options.file;
-    int fd = self->fd;
-    self->fd = -1; /* closed also when that fails */
-    if (fd < 0) {
-        return STATUS_OK;
+    const uint64_t last = last_lsn(self);
+    enum status status = STATUS_OK;
+    for (uint32_t lane = 0; lane < SEGMENT_LANES; lane++) {
+        int fd = self->lanes[lane].fd;
+        self->lanes[lane].fd = -1; /* closed also when that fails */
+        if (fd < 0) {
+            continue;
+        }
+        const struct closed_segment closed = {
+            .number = self->header.number, .last_lsn = last, .lane = lane};
+        enum status done = file->close(file->arg, fd) == 0 ? remember_closed(self, closed)
+                                                           : status_of_errno(errno);
+        if (status == STATUS_OK || status == STATUS_NO_SPACE) { /* of two failures the worse one */
+            status = done == STATUS_OK ? status : done;
+        }
     }
-    if (file->close(file->arg, fd) != 0) {
-        return status_of_errno(errno);
-    }
-    return remember_closed(
-        self, (struct closed_segment){.number = self->number, .last_lsn = self->last_lsn});
+    return status;
 }
 
+/* What was written to the old segment has to be durable before a new one begins: recovery takes a
+ * segment's successor as the proof that it is whole. In the other lanes everything is. */
 static enum status rotate(struct segment_writer *self)
 {
-    /* What was written to the old segment has to be durable before a new one begins: recovery takes
-     * a segment's successor as the proof that it is whole. */
-    enum status status = segment_writer_sync(self);
-    uint64_t last_lsn = self->last_lsn;
+    enum status status = segment_writer_sync(self, 0);
+    const uint64_t last = last_lsn(self);
     if (status == STATUS_OK) {
         status = close_open_segment(self);
     }
-    return status == STATUS_OK ? start(self, self->number + 1, last_lsn, last_lsn + 1) : status;
+    return status == STATUS_OK ? start(self, last, last + 1) : status;
 }
 
 enum status segment_writer_open(struct segment_writer *self,
                                 const struct segment_writer_options *options, uint64_t follows_lsn,
                                 uint64_t first_lsn)
 {
-    *self = (struct segment_writer){
-        .options = *options, .fd = -1, .follows_lsn = follows_lsn, .first_lsn = first_lsn};
+    *self = (struct segment_writer){.options = *options,
+                                    .follows_lsn = follows_lsn,
+                                    .first_lsn = first_lsn,
+                                    .header.epoch = options->epoch};
+    memcpy(self->header.uuid, options->uuid, STORE_UUID_BYTES);
+    for (uint32_t lane = 0; lane < SEGMENT_LANES; lane++) {
+        self->lanes[lane].fd = -1;
+    }
     (void)pthread_mutex_init(&self->lock, NULL);
-    enum status status = start(self, 1, follows_lsn, first_lsn);
+    enum status status = start(self, follows_lsn, first_lsn);
     if (status != STATUS_OK) {
         (void)pthread_mutex_destroy(&self->lock);
     }
     return status;
 }
 
-enum status segment_writer_append(struct segment_writer *self, uint8_t *at,
+bool segment_writer_has_room(const struct segment_writer *self, unsigned lane, uint64_t bytes)
+{
+    const struct segment_lane *file = &self->lanes[lane];
+    uint64_t offset = file->fd >= 0 ? file->offset : SEGMENT_HEADER_BYTES;
+    return offset + bytes <= self->options.segment_bytes;
+}
+
+enum status segment_writer_append(struct segment_writer *self, unsigned lane, uint8_t *at,
                                   const struct frame *frame)
 {
+    struct segment_lane *file = &self->lanes[lane];
     size_t len = FRAME_HEADER_BYTES + frame->records.len;
-    if (self->offset + len > self->options.segment_bytes && self->offset > SEGMENT_HEADER_BYTES) {
-        enum status status = rotate(self);
-        if (status != STATUS_OK) {
-            return status;
-        }
+    enum status status = STATUS_OK;
+    if (file->fd < 0) {
+        status = start_lane(self, lane);
+    } else if (!segment_writer_has_room(self, lane, len) && file->offset > SEGMENT_HEADER_BYTES) {
+        assert(lane == 0);
+        status = rotate(self);
     }
-    frame_seal(at, frame, self->seed);
-    self->last_lsn = frame->first_lsn + frame->count - 1;
-    enum status status = file_pwrite_all(self->options.file, self->fd, view_of(at, len),
-                                         (off_t)self->offset);
-    self->offset += len;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    frame_seal(at, frame, file->seed);
+    file->last_lsn = frame->first_lsn + frame->count - 1;
+    status = file_pwrite_all(self->options.file, file->fd, view_of(at, len), (off_t)file->offset);
+    file->offset += len;
     return status;
 }
 
-enum status segment_writer_sync(struct segment_writer *self)
+enum status segment_writer_sync(struct segment_writer *self, unsigned lane)
 {
     const struct file_ops *file = self->options.file;
-    return file->fdatasync(file->arg, self->fd) == 0 ? STATUS_OK : status_of_errno(errno);
+    return file->fdatasync(file->arg, self->lanes[lane].fd) == 0 ? STATUS_OK
+                                                                 : status_of_errno(errno);
 }
 
 enum status segment_writer_note_durable(struct segment_writer *self, uint64_t durable_lsn)
 {
+    struct segment_lane *file = &self->lanes[0];
     uint8_t at[FRAME_HEADER_BYTES];
-    const struct frame frame = {.first_lsn = self->last_lsn + 1, .durable_lsn = durable_lsn};
-    frame_seal(at, &frame, self->seed);
-    enum status status = file_pwrite_all(self->options.file, self->fd, view_of(at, sizeof at),
-                                         (off_t)self->offset);
+    const struct frame frame = {.first_lsn = last_lsn(self) + 1, .durable_lsn = durable_lsn};
+    frame_seal(at, &frame, file->seed);
+    enum status status = file_pwrite_all(self->options.file, file->fd, view_of(at, sizeof at),
+                                         (off_t)file->offset);
     if (status == STATUS_OK) {
-        self->offset += sizeof at;
+        file->offset += sizeof at;
     }
     return status == STATUS_NO_SPACE ? STATUS_OK : status;
 }
@@ -259,16 +299,18 @@ enum status segment_writer_restart(struct segment_writer *self, uint64_t durable
     /* As long as nothing is durable the new segment is the epoch's first: it has to bridge the gap
      * that recovery left before the epoch, or it would seem that changes are missing there. */
     uint64_t follows_lsn = durable_lsn < self->first_lsn ? self->follows_lsn : durable_lsn;
-    return status == STATUS_OK ? start(self, self->number + 1, follows_lsn, durable_lsn + 1)
-                               : status;
+    return status == STATUS_OK ? start(self, follows_lsn, durable_lsn + 1) : status;
 }
 
 enum status segment_writer_close(struct segment_writer *self)
 {
     const struct file_ops *file = self->options.file;
     enum status status = STATUS_OK;
-    if (self->fd >= 0 && file->close(file->arg, self->fd) != 0) {
-        status = status_of_errno(errno);
+    for (uint32_t lane = 0; lane < SEGMENT_LANES; lane++) {
+        int fd = self->lanes[lane].fd;
+        if (fd >= 0 && file->close(file->arg, fd) != 0) {
+            status = status_of_errno(errno);
+        }
     }
     free(self->closed);
     (void)pthread_mutex_destroy(&self->lock);

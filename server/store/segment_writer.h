@@ -2,8 +2,12 @@
  * Writing segments: one is open, full ones are closed, covered ones are used again.
  *
  *      started ──append, sync──▶ full ──rotate──▶ closed ──covered──▶ spare ──started again
- *          │                                         │                (at most 2; others are
- * removed) └──no space──▶ abandoned: closed as well, what was not durable goes to a new one
+ *          │                                         │                (a few; others are removed)
+ *          └──no space──▶ abandoned: closed as well, what was not durable goes to a new one
+ *
+ * A segment begins with the file of lane 0; another lane's is begun when it is first used. One
+ * thread may be in each lane. Starting another segment concerns all of them: see
+ * segment_writer_has_room().
  *
  * The file of a covered segment is used again because its blocks are allocated: a sync then has no
  * file size to write. Its header changes before its name does, so a file whose header is another
@@ -29,23 +33,29 @@ struct segment_writer_options {
     const struct ownership *owner; /* borrowed */
 };
 
-/* A segment that is not written any more. */
+/* A file of a segment that is not written any more. */
 struct closed_segment {
     uint64_t number;
-    uint64_t last_lsn; /* nothing in it is above */
-    bool spare;        /* covered: its file may become the next segment */
+    uint64_t last_lsn; /* nothing in the segment is above */
+    uint32_t lane;
+    bool spare; /* covered: it may become the next file */
 };
 
-/* Embedded by the journal; used by its thread, except segment_writer_drop_covered(). */
+/* One file of the open segment; used by one thread at a time. */
+struct segment_lane {
+    int fd;            /* locked; -1: not begun */
+    uint64_t seed;     /* of its frames' checksums */
+    uint64_t offset;   /* where the next frame goes */
+    uint64_t last_lsn; /* of the last frame that was appended; 0: none was */
+};
+
+/* Embedded by the journal. */
 struct segment_writer {
     struct segment_writer_options options; /* immutable */
-    int fd;                                /* of the open segment, locked; -1: there is none */
     uint64_t follows_lsn;                  /* of the epoch's first segment, as is … */
     uint64_t first_lsn;                    /* … this: there is a gap between the two */
-    uint64_t number;
-    uint64_t seed;                 /* of its frames' checksums */
-    uint64_t offset;               /* where the next frame goes */
-    uint64_t last_lsn;             /* of the last frame that was appended */
+    struct segment_header header;          /* of the open segment's lane 0 */
+    struct segment_lane lanes[SEGMENT_LANES];
     uint64_t started;              /* segments so far */
     pthread_mutex_t lock;          /* guards the closed segments */
     struct closed_segment *closed; /* owned */
@@ -60,23 +70,30 @@ enum status segment_writer_open(struct segment_writer *self,
                                 const struct segment_writer_options *options, uint64_t follows_lsn,
                                 uint64_t first_lsn) MUST_CHECK;
 
-/** Seals the frame in place (`at` is its header, frame->records stand behind it) and writes it, to
- * a new segment when this one is full. NO_SPACE, IO: see errno; nothing more may be appended then,
- * except after segment_writer_restart(). */
-enum status segment_writer_append(struct segment_writer *self, uint8_t *at,
+/** Whether `bytes` of frames, headers included, fit into this lane of the open segment. */
+bool segment_writer_has_room(const struct segment_writer *self, unsigned lane, uint64_t bytes);
+
+/** Seals the frame in place (`at` is its header, frame->records stand behind it) and writes it into
+ * a lane. What does not fit goes to a new segment, in lane 0: nobody may be in any other lane then,
+ * and `lane` has to be 0. NO_SPACE, IO: see errno; nothing more may be appended then, except after
+ * segment_writer_restart(). */
+enum status segment_writer_append(struct segment_writer *self, unsigned lane, uint8_t *at,
                                   const struct frame *frame) MUST_CHECK;
 
-/** Makes what was appended durable. A failure means that it is not, and must not be asked again. */
-enum status segment_writer_sync(struct segment_writer *self) MUST_CHECK;
+/** Makes what was appended to the lane durable. A failure means that it is not, and must not be
+ *  asked again. */
+enum status segment_writer_sync(struct segment_writer *self, unsigned lane) MUST_CHECK;
 
 /** Writes a frame without records that says what is durable, so that damage to the frames before it
- * cannot pass for a torn tail. Nothing depends on it, so it is not synced; when there is no space
- * for it, it is left out. IO: as for appending. */
+ * cannot pass for a torn tail. Nobody may be in any lane, and everything appended has to be
+ * durable. Nothing depends on the frame, so it is not synced; when there is no space for it, it is
+ * left out. IO: as for appending. */
 enum status segment_writer_note_durable(struct segment_writer *self,
                                         uint64_t durable_lsn) MUST_CHECK;
 
 /** After NO_SPACE: leaves the open segment as it is and starts a new one behind `durable_lsn`, into
- *  which everything above is to be appended again. NO_SPACE: there is still none, ask later. */
+ *  whose lane 0 everything above is to be appended again. Nobody may be in any lane. NO_SPACE:
+ *  there is still none, ask later. */
 enum status segment_writer_restart(struct segment_writer *self, uint64_t durable_lsn) MUST_CHECK;
 
 /** A checkpoint covers everything up to `lsn`: closed segments that end there or before are kept as

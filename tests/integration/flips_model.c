@@ -168,7 +168,7 @@ static bool is_noted(const struct server *server, uint64_t epoch)
     char last[512] = "";
     for (uint64_t number = 1; number == 1 || strcmp(path, last) == 0; number++) {
         char name[SEGMENT_NAME_BYTES];
-        segment_name(name, epoch, number);
+        segment_name(name, epoch, number, 0);
         (void)snprintf(path, sizeof path, "%s/data/journal/%s", server->directory, name);
         if (access(path, R_OK) == 0) {
             memcpy(last, path, sizeof last);

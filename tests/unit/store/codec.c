@@ -99,19 +99,22 @@ Test(codec, names_of_segments_sort_and_only_they_are_taken)
     char name[SEGMENT_NAME_BYTES];
     uint64_t epoch = 0;
     uint64_t number = 0;
-    segment_name(name, 12, 345);
-    cr_assert(eq(str, name, (char *)"0000000012-0000000345.jnl"));
-    cr_assert(segment_parse_name(name, &epoch, &number));
-    cr_assert(epoch == 12 && number == 345);
+    uint32_t lane = 0;
+    segment_name(name, 12, 345, 1);
+    cr_assert(eq(str, name, (char *)"0000000012-0000000345-1.jnl"));
+    cr_assert(segment_parse_name(name, &epoch, &number, &lane));
+    cr_assert(epoch == 12 && number == 345 && lane == 1);
     const char *const others[] = {"",
-                                  "12-345.jnl",
-                                  "0000000012-0000000345.jnl~",
-                                  "0000000012-0000000345.tmp",
-                                  " 0000000012-000000345.jnl",
-                                  "-000000012-0000000345.jnl",
+                                  "12-345-0.jnl",
+                                  "0000000012-0000000345.jnl",
+                                  "0000000012-0000000345-2.jnl",
+                                  "0000000012-0000000345-0.jnl~",
+                                  "0000000012-0000000345-0.tmp",
+                                  " 0000000012-000000345-0.jnl",
+                                  "-000000012-0000000345-0.jnl",
                                   "data-0000000001.mdb"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        cr_assert(not(segment_parse_name(others[i], &epoch, &number)), "%s", others[i]);
+        cr_assert(not(segment_parse_name(others[i], &epoch, &number, &lane)), "%s", others[i]);
     }
 }
 
@@ -129,6 +132,9 @@ Test(codec, a_frame_belongs_to_its_segment_and_its_place)
     struct view rest = view_of(bytes, sizeof bytes);
     cr_assert(eq(int, frame_next(&rest, seed, 6, &frame), STATUS_END));
     other.number++;
+    cr_assert(eq(int, frame_next(&rest, segment_seed(&other), 5, &frame), STATUS_END));
+    other = header;
+    other.lane++;
     cr_assert(eq(int, frame_next(&rest, segment_seed(&other), 5, &frame), STATUS_END));
     other = header;
     other.epoch++;

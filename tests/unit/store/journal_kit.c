@@ -177,6 +177,6 @@ void kit_replay(const char *dir, uint64_t applied_lsn, struct replayed *out)
 void kit_path(char out[256], const char *dir, uint64_t epoch, uint64_t number)
 {
     char name[SEGMENT_NAME_BYTES];
-    segment_name(name, epoch, number);
+    segment_name(name, epoch, number, 0);
     (void)snprintf(out, 256, "%s/%s", dir, name);
 }

@@ -60,5 +60,5 @@ struct replayed {
  */
 void kit_replay(const char *dir, uint64_t applied_lsn, struct replayed *out);
 
-/** The path of segment `number` of `epoch` in `dir`. */
+/** The path of the first file of segment `number` of `epoch` in `dir`. */
 void kit_path(char out[256], const char *dir, uint64_t epoch, uint64_t number);

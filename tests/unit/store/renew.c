@@ -116,7 +116,7 @@ static void count_segments(const struct stand *stand, uint64_t epoch, unsigned *
     for (uint64_t number = 1; number < 1000; number++) {
         char path[TEMP_DIR_BYTES + 64];
         char name[SEGMENT_NAME_BYTES];
-        segment_name(name, epoch, number);
+        segment_name(name, epoch, number, 0);
         (void)snprintf(path, sizeof path, "%s/%s", dir, name);
         *mine += access(path, F_OK) == 0;
     }
