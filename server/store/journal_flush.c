@@ -9,12 +9,12 @@
 #include "store/journal_private.h"
 
 enum {
-    SPACE_POLL_NS = 200000000,    /* how often a full disk is tried again */
-    IDLE_NS = 100000000,          /* after it a frame says what is durable */
-    PACE_NS = 10000000,           /* how long what nobody waits for collects */
-    CROWD_LEAST = 4,              /* with fewer nobody is waited for */
-    COLLECT_NS_MAX = 4000000,     /* how long at most what somebody waits for collects */
-    OVERLAP_FLUSH_NS_LEAST = 1000000, /* storage that takes so long gets two flushes at a time */
+    SPACE_POLL_NS = 200000000, /* how often a full disk is tried again */
+    IDLE_NS = 100000000,       /* after it a frame says what is durable */
+    PACE_NS = 10000000,        /* how long what nobody waits for collects */
+    CROWD_LEAST = 4,           /* with fewer nobody is waited for */
+    COLLECT_NS_MAX = 4000000,  /* how long at most what somebody waits for collects */
+    SLOW_FLUSH_NS = 1000000,   /* storage that takes so long gets two flushes at a time */
 };
 
 /* ---- When a flush is due -------------------------------------------------------------------- */
@@ -31,16 +31,30 @@ static bool is_crowd(const struct journal *self)
     return self->next_lsn - 1 - durable_lsn >= self->crowd;
 }
 
+/* Whether the storage takes long enough for a second flush to begin during one. */
+static bool is_slow(const struct journal *self)
+{
+    return self->last_flush_ns >= SLOW_FLUSH_NS;
+}
+
+/* A flush that hung for a while is no measure. */
+static int64_t part_of_flush(const struct journal *self, int64_t part)
+{
+    int64_t ns = self->last_flush_ns / part;
+    return ns < COLLECT_NS_MAX ? ns : COLLECT_NS_MAX;
+}
+
 /*
  * How long a flush that somebody waits for is delayed, so that others can join it. Who comes a
  * moment too late waits for almost two flushes, and after a flush many come back at once: those
- * whom it has let go. So it waits until they are here too, for half a flush at most;
- * and not at all where there are few, or one alone.
+ * whom it has let go. So it waits until they are here too, for half a flush at most; and not at all
+ * where there are few, or one alone. On slow storage who is late goes with the next flight, which
+ * follows soon: if all went together, all would wait together, and the other lane stay empty.
  */
 static int64_t collect_ns(const struct journal *self)
 {
-    int64_t most_ns = self->last_flush_ns / 2;
-    return self->crowd < CROWD_LEAST ? 0 : most_ns < COLLECT_NS_MAX ? most_ns : COLLECT_NS_MAX;
+    int64_t part_ns = part_of_flush(self, is_slow(self) ? 8 : 2);
+    return self->crowd < CROWD_LEAST ? 0 : part_ns;
 }
 
 static uint64_t flying(const struct journal *self)
@@ -76,7 +90,7 @@ static uint64_t queued_bytes(const struct journal *self, struct chunk **last)
 static bool may_overlap(const struct journal *self, unsigned lane)
 {
     struct chunk *last = NULL;
-    return self->last_flush_ns >= OVERLAP_FLUSH_NS_LEAST &&
+    return is_slow(self) &&
            segment_writer_has_room(&self->segments, lane, queued_bytes(self, &last));
 }
 
@@ -89,7 +103,9 @@ static int64_t due_beside_ns(const struct journal *self)
     if (lane == SEGMENT_LANES || !is_wanted || !may_overlap(self, lane)) {
         return INT64_MAX;
     }
-    return self->last_start_ns + self->last_flush_ns / SEGMENT_LANES;
+    int64_t apart_ns = self->last_start_ns + part_of_flush(self, SEGMENT_LANES);
+    int64_t collected_ns = self->since_ns + collect_ns(self);
+    return apart_ns > collected_ns ? apart_ns : collected_ns;
 }
 
 int64_t journal_due_ns(const struct journal *self)

@@ -1,4 +1,5 @@
-/* Reading the segments of earlier epochs: what is replayed, where it ends, and whether it should. */
+/* Reading the segments of earlier epochs: what is replayed, where it ends, and whether it should.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -138,11 +139,11 @@ static enum status check_end(struct replay *self, const struct open_segment *seg
             self->last_lsn = self->known_lsn;
         }
         return journal_problem_report(self->observer, STATUS_CORRUPT,
-                      &(struct journal_problem){.segment = broken->file,
-                                                .offset = offset_in(broken),
-                                                .lsn = expected,
-                                                .harmless = is_harmless,
-                                                .what = errmsg});
+                                      &(struct journal_problem){.segment = broken->file,
+                                                                .offset = offset_in(broken),
+                                                                .lsn = expected,
+                                                                .harmless = is_harmless,
+                                                                .what = errmsg});
     }
     return STATUS_OK;
 }
@@ -178,13 +179,14 @@ static enum status replay_segment(struct replay *self, struct open_segment *segm
             (void)snprintf(errmsg, errmsg_bytes,
                            "%s: cannot replay the changes from %" PRIu64 ": %s", file->file->path,
                            expected, status_text(status));
-            status = journal_problem_report(observer, status,
-                            &(struct journal_problem){.segment = file->file,
-                                                      .offset = offset,
-                                                      .lsn = expected,
-                                                      .harmless = expected + frame.count - 1 <=
-                                                                  self->applied_lsn,
-                                                      .what = errmsg});
+            status = journal_problem_report(
+                observer, status,
+                &(struct journal_problem){.segment = file->file,
+                                          .offset = offset,
+                                          .lsn = expected,
+                                          .harmless = expected + frame.count - 1 <=
+                                                      self->applied_lsn,
+                                          .what = errmsg});
         }
         if (status != STATUS_OK) {
             return status;
@@ -263,9 +265,8 @@ static enum status open_segment(struct journal_files *self, size_t i, struct ope
         }
         status = read_file(self, file, &bytes, &len, errmsg, errmsg_bytes);
         struct open_file *opened = &out->files[out->count++];
-        *opened = (struct open_file){.file = file,
-                                     .bytes = view_of(bytes, len),
-                                     .seed = segment_seed(&file->header)};
+        *opened = (struct open_file){
+            .file = file, .bytes = view_of(bytes, len), .seed = segment_seed(&file->header)};
         if (status == STATUS_OK) {
             opened->rest = view_of(bytes + SEGMENT_HEADER_BYTES, len - SEGMENT_HEADER_BYTES);
         }
@@ -317,8 +318,9 @@ static enum status check_gap(struct replay *self, const struct journal_file *seg
                    "changes %" PRIu64 " to %" PRIu64
                    " are missing: the journal before %s is incomplete or damaged",
                    known + 1, segment->header.follows_lsn, segment->path);
-    return journal_problem_report(self->observer, STATUS_CORRUPT,
-                  &(struct journal_problem){.segment = segment, .lsn = known + 1, .what = errmsg});
+    return journal_problem_report(
+        self->observer, STATUS_CORRUPT,
+        &(struct journal_problem){.segment = segment, .lsn = known + 1, .what = errmsg});
 }
 
 /* Replays the segment that the usable file at `i` belongs to. */
@@ -379,7 +381,8 @@ enum status journal_files_replay(struct journal_files *self, uint64_t applied_ls
 enum status journal_files_survey(struct journal_files *self, const struct journal_survey *survey,
                                  uint64_t *last_lsn, char *errmsg, size_t errmsg_bytes)
 {
-    enum status status = journal_files_list_all(self, &survey->place, &survey->observer, errmsg, errmsg_bytes);
+    enum status status = journal_files_list_all(self, &survey->place, &survey->observer, errmsg,
+                                                errmsg_bytes);
     if (status != STATUS_OK) {
         return status;
     }

@@ -67,8 +67,7 @@ uint64_t segment_seed(const struct segment_header *header)
     store_u64(which, header->epoch);
     store_u64(which + 8, header->number);
     store_u32(which + 16, header->lane);
-    return hash64(view_of(which, sizeof which),
-                  hash64(view_of(header->uuid, STORE_UUID_BYTES), 0));
+    return hash64(view_of(which, sizeof which), hash64(view_of(header->uuid, STORE_UUID_BYTES), 0));
 }
 
 static uint64_t frame_checksum(const uint8_t *at, struct view records, uint64_t seed)

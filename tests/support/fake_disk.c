@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "support/fake_platter.h"
@@ -22,6 +23,7 @@ struct fake_disk {
     bool full[FAKE_CALLS];
     unsigned cut_at; /* count of pwrite; 0: never */
     bool held;
+    long delay_ns; /* of a sync */
     unsigned waiting;
     unsigned changes;  /* calls that change something */
     unsigned crash_at; /* of those; 0: never */
@@ -116,12 +118,16 @@ static int fake_fdatasync(void *arg, int fd)
         return refuse(self, error);
     }
     self->waiting++;
+    const struct timespec delay = {.tv_nsec = self->delay_ns};
+    (void)pthread_mutex_unlock(&self->lock);
+    (void)nanosleep(&delay, NULL);
+    (void)pthread_mutex_lock(&self->lock);
     while (self->held) {
         (void)pthread_cond_wait(&self->released, &self->lock);
     }
     self->waiting--;
-    if (self->crashed) {
-        return refuse(self, EIO);
+    if (self->crashed || self->full[FAKE_FDATASYNC]) { /* since it began */
+        return refuse(self, self->crashed ? EIO : ENOSPC);
     }
     /* The system's own sync would only take time: the process that wrote is the one that reads. */
     platter_synced(&self->platter, fd);
@@ -294,6 +300,13 @@ void fake_disk_hold_syncs(struct fake_disk *self, bool held)
     (void)pthread_mutex_lock(&self->lock);
     self->held = held;
     (void)pthread_cond_broadcast(&self->released);
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+void fake_disk_delay_syncs(struct fake_disk *self, long ns)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    self->delay_ns = ns;
     (void)pthread_mutex_unlock(&self->lock);
 }
 

@@ -57,7 +57,10 @@ unsigned fake_disk_count(struct fake_disk *self, enum fake_call call);
 /** While held, a fdatasync does not return. */
 void fake_disk_hold_syncs(struct fake_disk *self, bool held);
 
-/** How many threads wait in a held fdatasync now. */
+/** Each fdatasync that begins from now on takes so long, below a second. */
+void fake_disk_delay_syncs(struct fake_disk *self, long ns);
+
+/** How many threads wait in a held or delayed fdatasync now. */
 unsigned fake_disk_waiting_syncs(struct fake_disk *self);
 
 /** The power fails in the middle of the `nth` changing call from now on (open that creates, pwrite,

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "store/image.h"
@@ -179,4 +180,26 @@ void kit_path(char out[256], const char *dir, uint64_t epoch, uint64_t number)
     char name[SEGMENT_NAME_BYTES];
     segment_name(name, epoch, number, 0);
     (void)snprintf(out, 256, "%s/%s", dir, name);
+}
+
+void kit_check_survivors(struct fake_disk *disk, uint64_t seed, uint64_t applied, uint64_t durable)
+{
+    static struct replayed found; /* too large for the stack */
+    for (uint64_t outcome = 0; outcome < 4; outcome++) {
+        char dir[TEMP_DIR_BYTES];
+        temp_dir_make(dir);
+        fake_disk_survivors(disk, dir, seed + outcome);
+        kit_replay(dir, applied, &found);
+        if (found.status != STATUS_OK || found.last_lsn < durable ||
+            found.count != found.last_lsn - applied) {
+            (void)fprintf(stderr,
+                          "seed %" PRIu64 ", outcome %" PRIu64
+                          ": status %d, %zu changes to %" PRIu64 ", applied %" PRIu64
+                          ", durable %" PRIu64 ": %s\n",
+                          seed, outcome, found.status, found.count, found.last_lsn, applied,
+                          durable, found.errmsg);
+            abort();
+        }
+        temp_dir_remove(dir);
+    }
 }

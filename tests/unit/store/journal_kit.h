@@ -62,3 +62,7 @@ void kit_replay(const char *dir, uint64_t applied_lsn, struct replayed *out);
 
 /** The path of the first file of segment `number` of `epoch` in `dir`. */
 void kit_path(char out[256], const char *dir, uint64_t epoch, uint64_t number);
+
+/** Whatever a crash left of the journal, all that was durable is in it, and no gap. `seed` decides
+ * what a few of many possible outcomes are. */
+void kit_check_survivors(struct fake_disk *disk, uint64_t seed, uint64_t applied, uint64_t durable);
