@@ -55,10 +55,10 @@ void journal_end(struct journal *self)
     (void)pthread_mutex_unlock(&self->lock);
 }
 
-/* Whether a flush is due earlier than who leads knows. Called with the lock held. */
+/* Whether a flush is due earlier than who leads, and waits, knows. Called with the lock held. */
 static bool is_news(const struct journal *self)
 {
-    return self->first != NULL && journal_due_ns(self) < self->due_ns;
+    return self->due_ns != 0 && self->first != NULL && journal_due_ns(self) < self->due_ns;
 }
 
 void journal_flush(struct journal *self, bool awaited)

@@ -86,7 +86,8 @@ static uint64_t queued_bytes(const struct journal *self, struct chunk **last)
     return bytes;
 }
 
-/* Whether the next flight may have company in the air. Not when it starts another segment. */
+/* Whether the next flight may have company in the air. Not when it starts another segment. Only to
+ * be asked while no flight does: the lanes are theirs then. */
 static bool may_overlap(const struct journal *self, unsigned lane)
 {
     struct chunk *last = NULL;
@@ -94,13 +95,15 @@ static bool may_overlap(const struct journal *self, unsigned lane)
            segment_writer_has_room(&self->segments, lane, queued_bytes(self, &last));
 }
 
-/* Beside a flight in the air: not for a few, who would cost as much as many. */
+/* Beside a flight in the air: not for a few, who would cost as much as many; and not while one of
+ * those may start another segment. */
 static int64_t due_beside_ns(const struct journal *self)
 {
     unsigned lane = free_lane(self);
     bool is_wanted = is_much(self) ||
                      (self->awaited && self->next_lsn - 1 - self->taken_lsn >= CROWD_LEAST);
-    if (lane == SEGMENT_LANES || !is_wanted || !may_overlap(self, lane)) {
+    if (atomic_load_explicit(&self->no_space, memory_order_relaxed) || lane == SEGMENT_LANES ||
+        !is_wanted || !may_overlap(self, lane)) {
         return INT64_MAX;
     }
     int64_t apart_ns = self->last_start_ns + part_of_flush(self, SEGMENT_LANES);

@@ -1,8 +1,9 @@
 /*
  * Threads on few sessions, so that they meet: increments, sets, deletes, touches and reads, while
  * checkpoints run every 10 ms, a sweep and scans go round, and memory is so small that values
- * leave and come back all the time. At the end every increment that was answered is counted, and
- * again after the store was closed, and killed, and opened.
+ * leave and come back all the time, and the storage is slow now and then. At the end every
+ * increment that was answered is counted, and again after the store was closed, and killed, and
+ * opened.
  *
  *     stress_store [SECONDS]
  */
@@ -248,9 +249,30 @@ static void check_counters(struct stress *stress)
     answer_free(&answer);
 }
 
+/* Every other hundred syncs are slow, so that flushes of the journal overlap. */
+static int sync_slowly(void *arg, int fd)
+{
+    static _Atomic unsigned count;
+    const struct timespec moment = {.tv_nsec = 2000000};
+    if (atomic_fetch_add(&count, 1) / 100 % 2 == 1) {
+        (void)nanosleep(&moment, NULL);
+    }
+    return file_ops_system.fdatasync(arg, fd);
+}
+
+/* Files of the journal that were begun because another one was being synced. */
+static uint64_t second_files(const struct stress *stress)
+{
+    char journal[TEMP_DIR_BYTES + 16];
+    (void)snprintf(journal, sizeof journal, "%s/journal", stress->stand.dir);
+    return temp_dir_count(journal, "-1.jnl");
+}
+
 int main(int argc, char **argv)
 {
     static struct stress stress;
+    struct file_ops file = file_ops_system;
+    file.fdatasync = sync_slowly;
     long seconds = argc > 1 ? strtol(argv[1], NULL, 10) : 5;
     struct worker workers[WORKERS];
     pthread_t threads[WORKERS + 2];
@@ -258,6 +280,7 @@ int main(int argc, char **argv)
     stress.stand.options.checkpoint_ms = 10;
     stress.stand.options.memory_bytes = 600 * 1024; /* 330 KiB of it are the empty index */
     stress.stand.options.segment_bytes = 256 * 1024;
+    stress.stand.file = &file;
     stand_open(&stress.stand);
     make_counters(&stress);
     for (unsigned i = 0; i < WORKERS; i++) {
@@ -277,7 +300,7 @@ int main(int argc, char **argv)
     uint64_t loaded = metric_counter_get(&stress.stand.store->metrics.loaded);
     uint64_t evicted = metric_counter_get(&stress.stand.store->metrics.evicted);
     uint64_t checkpoints = metric_counter_get(&stress.stand.store->metrics.checkpoints);
-    REQUIRE(loaded > 0 && evicted > 0 && checkpoints > 10);
+    REQUIRE(loaded > 0 && evicted > 0 && checkpoints > 10 && second_files(&stress) > 0);
     check_counters(&stress);
     stand_close(&stress.stand);
     stress.stand.options.checkpoint_ms = 3600 * 1000;
