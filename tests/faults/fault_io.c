@@ -447,11 +447,11 @@ EXPORTED int fstat(int fd, struct stat *out)
 }
 
 /* What programs built against older C libraries call, as the packaged LMDB was. */
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the C library's name */
+/* NOLINTBEGIN(bugprone-reserved-identifier): the C library's name */
 int __fxstat(int version, int fd, struct stat *out);
 
 EXPORTED int __fxstat(int version, int fd, struct stat *out)
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+/* NOLINTEND(bugprone-reserved-identifier) */
 {
     (void)version;
     return fstat(fd, out);

@@ -180,7 +180,8 @@ class Failures(FailureTest):
         with EcsCredentials(lambda: SERVER.assume_role(CREDENTIALS_S), token="let me in") as ecs, \
                 self.store(environment={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
                                         **ecs.environment()}) as store, \
-                SteadyLoad(store.address) as load:
+                SteadyLoad(store.address) as load, \
+                Yardstick(load, store.directory) as yardstick:
             with load.phase("renewed"):
                 store.wait_snapshots(1)
                 wait_until(lambda: ecs.requests >= 3, "they were renewed twice", 3 * CREDENTIALS_S)
@@ -203,9 +204,10 @@ class Failures(FailureTest):
             self.assertIn("cannot be fetched", told[0])
             self.assertIn("are fetched again", told[-1])
             for name in ("renewed", "expired"):
-                longest_s = load.latencies_s(name)[-1]
-                print(f"  credentials {name}: longest {longest_s * 1e3:.1f} ms")
-                self.assertLess(longest_s, LONGEST_S_MIN)
+                longest_s, machine_s = (each.latencies_s(name)[-1] for each in (load, yardstick))
+                print(f"  credentials {name}: longest {longest_s * 1e3:.1f} ms; a file written at the "
+                      f"same time: {machine_s * 1e3:.1f} ms")
+                self.assertLess(longest_s, max(TIMES_AS_LONG * machine_s, LONGEST_S_MIN))
             ecs.fail(times=0)
             store.lose()
             store.start()
