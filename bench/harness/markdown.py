@@ -82,7 +82,7 @@ def targets(measurements):
 
 
 def floors(measurements):
-    """Of targets that a floor belongs to: how far it is from there to the target, and to Satchel."""
+    """Of targets that a floor belongs to: how far it is from there, and from null, to Satchel."""
     body = []
     for target in table.TARGETS:
         if floor_ratio(target, measurements) is None:
@@ -96,8 +96,8 @@ def floors(measurements):
                        for figure, pair in pairs)])
     if not body:
         return []
-    return ["", "What no store can leave out: the **floor server** is the null server and the least "
-            "of a store. Ratios of the same rounds: the first four are to the null server with the "
+    return ["", "What no store can leave out: the **floor server** is the null server and the "
+            "least of a store. Ratios of the same rounds: the first four are to the null server with the "
             "load of the row, those of 2 workers to the same server with one. *At once* is without "
             "the checkpoints that were put off until after the rounds, which the target counts."
             ] + rows(["what", "to reach", "null server", "floor server", "Satchel",

@@ -66,8 +66,8 @@ def load_of(mix, pipeline, **more):
             "value-bytes": VALUE_BYTES, "threads": 1, **more}
 
 
-ALL = ("null", "floor", "satchel-fast", "satchel-durable", "redis-no-aof", "redis-everysec", "redis-always",
-       "memcached")
+ALL = ("null", "floor", "satchel-fast", "satchel-durable", "redis-no-aof", "redis-everysec",
+       "redis-always", "memcached")
 DURABLE = ("satchel-durable", "redis-always")
 
 GROUPS = {group.name: group for group in (

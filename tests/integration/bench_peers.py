@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """bench_peers.py --bin DIR: the comparison really runs, and fails with a line that says why.
 
-Its floor server answers right, too, and is caught where it does not. One short round against every kind of server; those that are not installed are skipped by the
-comparison itself, which says so. Nothing is concluded from the figures.
+Its floor server answers right, too, and a wrong value in it is seen. One short round against every
+kind of server; those that are not installed are skipped by the comparison itself, which says so.
+Nothing is concluded from the figures.
 """
 
 import argparse
@@ -90,7 +91,8 @@ class Peers(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         text = (self.out / "report.md").read_text(encoding="utf-8")
         self.assertIn("null server", text)
-        self.assertRegex(text, r"\| CPU/op, mixed, no pipelining: fast \| ≤ 1\.08 ×( \| [0-9.]+ ×){6} \|")
+        self.assertRegex(text, r"\| CPU/op, mixed, no pipelining: fast \| ≤ 1\.08 ×"
+                               r"( \| [0-9.]+ ×){6} \|")
 
     def left_running(self):
         """Processes that still have our directory in their command line."""
@@ -222,7 +224,7 @@ class FloorServer(unittest.TestCase):
             self.assertIsNone(conn.take())
 
     def test_two_workers_do_not_tear_values_apart(self):
-        """Few sessions, so that both are at the same one all the time. The load checks each value."""
+        """Few sessions, so that both are at the same one often. The load checks each value."""
         result = self.load(self.serve("floor-2-workers"), keys=2, seconds=1, pipeline=16, threads=2,
                            mix="get 50, set 50")
         self.assertGreater(result["verified_gets"], 0)
