@@ -51,6 +51,12 @@ def ratio_spread(mine, others):
                    if others.get(number)])
 
 
+def compare(measurements, series, figure, server, against):
+    """The Spread of the ratios of two servers in the rounds of a series; None: there are none."""
+    return ratio_spread(by_round(measurements, series, server, figure),
+                        by_round(measurements, series, against, figure))
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What became of a target. `state`: reached, missed or unknown (not measured)."""

@@ -1,6 +1,7 @@
 """The report of a run, in Markdown, between two markers of a page that may have other prose."""
 
 from harness import figures, table
+from harness.load import CPU_AT_ONCE
 from harness.servers import KINDS
 from harness.svg import number
 
@@ -48,6 +49,22 @@ def limit(target):
     return f"{sign} {shown} ×" if target.against else f"{sign} {shown} {target.unit}".strip()
 
 
+def times(ratio):
+    return "–" if ratio is None else f"{spread(ratio)} ×"
+
+
+def floor_ratio(target, measurements):
+    """What the floor server needs where the target says something about Satchel; None: unknown."""
+    return target.floor and figures.compare(measurements, target.series, target.figure,
+                                            *target.floor.floor)
+
+
+def in_the_way(target, measurements):
+    """What to read beside a target that was missed."""
+    ratio = floor_ratio(target, measurements)
+    return "" if ratio is None else f"; the floor server needs {number(ratio.median)} ×"
+
+
 def targets(measurements):
     body = []
     for target in table.TARGETS:
@@ -56,9 +73,35 @@ def targets(measurements):
         shown = "–" if outcome.value is None else f"{spread(outcome.value, target.scale)} {unit}"
         unsure = outcome.value is not None and outcome.value.count > 1 and not outcome.is_clear
         text = outcome.text if outcome.state != "missed" else f"**{outcome.text}**"
+        text += ", within the spread" if unsure else ""
+        if outcome.state == "missed":
+            text += in_the_way(target, measurements)
         body.append([target.what, label(target.against) if target.against else "–", limit(target),
-                     shown.strip(), text + (", within the spread" if unsure else "")])
+                     shown.strip(), text])
     return rows(["what", "against", "to reach", "measured", "result"], body)
+
+
+def floors(measurements):
+    """Of targets that a floor belongs to: how far it is from there, and from null, to Satchel."""
+    body = []
+    for target in table.TARGETS:
+        if floor_ratio(target, measurements) is None:
+            continue
+        floor, mine = target.floor.floor[0], (target.server, target.against)
+        pairs = [(target.figure, target.floor.null), (target.figure, target.floor.floor),
+                 (target.figure, mine), (CPU_AT_ONCE, mine),
+                 (target.figure, (target.server, floor)), (CPU_AT_ONCE, (target.server, floor))]
+        body.append([target.what, limit(target),
+                     *(times(figures.compare(measurements, target.series, figure, *pair))
+                       for figure, pair in pairs)])
+    if not body:
+        return []
+    return ["", "What no store can leave out: the **floor server** is the null server and the "
+            "least of a store. Ratios of the same rounds: the first four are to the null server with the "
+            "load of the row, those of 2 workers to the same server with one. *At once* is without "
+            "the checkpoints that were put off until after the rounds, which the target counts."
+            ] + rows(["what", "to reach", "null server", "floor server", "Satchel",
+                      "Satchel, at once", "Satchel to floor server", "… at once"], body)
 
 
 def summary(measurements):
@@ -180,7 +223,7 @@ def report(run, measurements, plots):
              + (f", {unknown} not measured" if unknown else "") + "."]
     if run.get("sizes", {}).get("size") == "quick":
         lines += ["", "**A quick look: one short round of few sessions. It proves nothing.**"]
-    lines += targets(measurements)
+    lines += targets(measurements) + floors(measurements)
     lines += ["", "## Beside others"]
     lines += [f"\n![{title}]({path})" for title, path in plots]
     for series in table.SERIES.values():

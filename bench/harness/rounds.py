@@ -34,7 +34,7 @@ class Bench:
         """A running server that ends with the stack; None (and one line) where it is missing."""
         try:
             server = servers.make(name, self.programs, self.directory, cores, data_parent,
-                                  memory_bytes)
+                                  memory_bytes, self.keys)
         except Missing as why:
             self.skip(str(why))
             return None

@@ -19,6 +19,7 @@ import native  # tests/support, found through harness.server
 
 POLL_S = 0.02  # between two looks at what a checkpoint has left
 MEMORY_SHIPPED = 1 << 30  # satcheld's --memory
+KEYS_SHIPPED = 100000  # satchel-bench's --keys
 
 
 def free_port():
@@ -31,7 +32,7 @@ class NullServer(Server):
     program = "null_server"
 
     def arguments(self):
-        return ["127.0.0.1:0", *self.options]
+        return ["--listen", "127.0.0.1:0", *self.options]
 
     def find_address(self):
         match = re.search(r"^(\d+)$", Path(self.log_path).read_text(encoding="utf-8"), re.M)
@@ -39,6 +40,15 @@ class NullServer(Server):
 
     def version(self):
         return "of this commit"
+
+
+class FloorServer(NullServer):
+    """The null server with the least of a store (bench/micro/floor.h)."""
+
+    sessions = KEYS_SHIPPED  # its index has room for these, and is as large as they need
+
+    def arguments(self):
+        return [*super().arguments(), "--floor-sessions", str(self.sessions)]
 
 
 class Satcheld(Server):
@@ -152,16 +162,18 @@ class Memcached(Server):
 
 AOF = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync")
 ONE_WORKER = ("--workers", "1")
+TWO_WORKERS = ("--workers", "2")
 
 KINDS = {kind.name: kind for kind in (
-    Kind("null", "null server", NullServer, keeps=False),
-    Kind("null-2-workers", "null server, 2 workers", NullServer, ("2",), keeps=False),
+    Kind("null", "null server", NullServer, ONE_WORKER, keeps=False),
+    Kind("null-2-workers", "null server, 2 workers", NullServer, TWO_WORKERS, keeps=False),
+    Kind("floor", "floor server", FloorServer, ONE_WORKER),
+    Kind("floor-2-workers", "floor server, 2 workers", FloorServer, TWO_WORKERS),
     Kind("satchel-fast", "Satchel, fast acks", Satcheld, ONE_WORKER, (("ack", "fast"),)),
     Kind("satchel-durable", "Satchel, durable acks", Satcheld, ONE_WORKER, (("ack", "durable"),)),
     Kind("satchel-resp-fast", "Satchel, Redis protocol, fast acks", Satcheld,
          (*ONE_WORKER, "--ack", "fast")),
-    Kind("satchel-2-workers", "Satchel, 2 workers", Satcheld, ("--workers", "2"),
-         (("ack", "fast"),)),
+    Kind("satchel-2-workers", "Satchel, 2 workers", Satcheld, TWO_WORKERS, (("ack", "fast"),)),
     Kind("satchel-idle", "Satchel, with idle connections", Satcheld, ONE_WORKER,
          (("ack", "fast"),)),
     Kind("satchel-backup", "Satchel with backups", Satcheld, ONE_WORKER, (("ack", "durable"),)),
@@ -174,11 +186,14 @@ KINDS = {kind.name: kind for kind in (
 )}
 
 
-def make(name, programs, parent, cores, data_parent=None, memory_bytes=0):
+def make(name, programs, parent, cores, data_parent=None, memory_bytes=0, sessions=KEYS_SHIPPED):
     """The server of that name, not started; Missing where its program is not there. It keeps
-    `memory_bytes` of sessions in memory where as it is shipped it would not."""
+    `memory_bytes` of sessions in memory where as it is shipped it would not. `sessions`: how many
+    it will be given; only the floor server has to be told."""
     kind = KINDS[name]
     server = kind.server(kind, programs, parent, cores, data_parent)
     if memory_bytes > MEMORY_SHIPPED and isinstance(server, Satcheld):
         server.options += ("--memory", str(memory_bytes))
+    if isinstance(server, FloorServer):
+        server.sessions = sessions
     return server

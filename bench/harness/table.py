@@ -36,6 +36,15 @@ class Group:
 
 
 @dataclasses.dataclass(frozen=True)
+class Floor:
+    """What of a target's ratio no store can help: the same ratio of servers that are not Satchel.
+    Each is a pair, a server and the one it is compared with."""
+
+    null: tuple  # the transport alone
+    floor: tuple  # and the least of a store
+
+
+@dataclasses.dataclass(frozen=True)
 class Target:
     """figure of server (divided by that of `against`) is at_most or at_least so much."""
 
@@ -49,6 +58,7 @@ class Target:
     at_least: float | None = None
     unit: str = ""  # of the value when there is nobody to compare with
     scale: float = 1  # shown value = measured value / scale
+    floor: Floor | None = None
 
 
 def load_of(mix, pipeline, **more):
@@ -56,8 +66,8 @@ def load_of(mix, pipeline, **more):
             "value-bytes": VALUE_BYTES, "threads": 1, **more}
 
 
-ALL = ("null", "satchel-fast", "satchel-durable", "redis-no-aof", "redis-everysec", "redis-always",
-       "memcached")
+ALL = ("null", "floor", "satchel-fast", "satchel-durable", "redis-no-aof", "redis-everysec",
+       "redis-always", "memcached")
 DURABLE = ("satchel-durable", "redis-always")
 
 GROUPS = {group.name: group for group in (
@@ -78,8 +88,8 @@ SERIES = {series.name: series for series in (
     Series("set-p16", "SET only, 16 pipelined", "one-core", ALL, load_of(SETS, 16)),
     Series("set-p1", "SET only, no pipelining", "one-core", DURABLE, load_of(SETS, 1)),
     Series("workers-p1", "mixed 1:4, no pipelining, on all cores with the load niced",
-           "two-workers", ("null", "null-2-workers", "satchel-fast", "satchel-2-workers"),
-           load_of(MIXED, 1, threads=2)),
+           "two-workers", ("null", "null-2-workers", "floor", "floor-2-workers", "satchel-fast",
+                           "satchel-2-workers"), load_of(MIXED, 1, threads=2)),
     Series("idle", "mixed 1:4, no pipelining, beside idle connections", "idle",
            ("satchel-fast", "satchel-idle"), load_of(MIXED, 1)),
     Series("open", f"mixed 1:4 that arrives at {OPEN_RATE:,} operations/s (open loop)", "one-core",
@@ -89,8 +99,13 @@ SERIES = {series.name: series for series in (
 FSYNC_US, READ_US = 2700, 1000  # what storage like EFS takes
 
 
-def cpu(what, series, server, against, at_most):
-    return Target(f"CPU/op, {what}", series, "cpu_us_per_op", server, against, at_most=at_most)
+OF_TRANSPORT = Floor(null=("null", "null"), floor=("floor", "null"))
+OF_TWO_WORKERS = Floor(null=("null-2-workers", "null"), floor=("floor-2-workers", "floor"))
+
+
+def cpu(what, series, server, against, at_most, floor=None):
+    return Target(f"CPU/op, {what}", series, "cpu_us_per_op", server, against, at_most=at_most,
+                  floor=floor)
 
 
 def rate(what, series, at_least):
@@ -98,14 +113,14 @@ def rate(what, series, at_least):
 
 
 TARGETS = (
-    cpu("mixed, no pipelining: fast", "mixed-p1", "satchel-fast", "null", 1.08),
+    cpu("mixed, no pipelining: fast", "mixed-p1", "satchel-fast", "null", 1.08, OF_TRANSPORT),
     cpu("mixed, no pipelining: fast", "mixed-p1", "satchel-fast", "redis-no-aof", 1),
     cpu("mixed, no pipelining: fast", "mixed-p1", "satchel-fast", "memcached", 1),
     cpu("mixed, no pipelining: durable", "mixed-p1", "satchel-durable", "redis-always", 0.9),
-    cpu("mixed, 16 pipelined: fast", "mixed-p16", "satchel-fast", "null", 1.10),
+    cpu("mixed, 16 pipelined: fast", "mixed-p16", "satchel-fast", "null", 1.10, OF_TRANSPORT),
     cpu("mixed, 16 pipelined: fast", "mixed-p16", "satchel-fast", "redis-no-aof", 0.85),
     cpu("mixed, 16 pipelined: durable", "mixed-p16", "satchel-durable", "redis-always", 0.9),
-    cpu("SET, 16 pipelined: fast", "set-p16", "satchel-fast", "null", 1.25),
+    cpu("SET, 16 pipelined: fast", "set-p16", "satchel-fast", "null", 1.25, OF_TRANSPORT),
     cpu("SET, 16 pipelined: durable", "set-p16", "satchel-durable", "redis-always", 0.9),
     *(cpu(f"redis-benchmark {test}, {how}: fast", f"redis-{test.lower()}-{which}",
           "satchel-resp-fast", "redis-no-aof", 1)
@@ -115,7 +130,8 @@ TARGETS = (
     rate("durable SET/s, 16 pipelined", "set-p16", 1.3),
     rate("durable mixed/s, no pipelining", "mixed-p1", 1.6),
     rate("durable mixed/s, 16 pipelined", "mixed-p16", 1.3),
-    cpu("2 workers on 2 cores", "workers-p1", "satchel-2-workers", "satchel-fast", 1.1),
+    cpu("2 workers on 2 cores", "workers-p1", "satchel-2-workers", "satchel-fast", 1.1,
+        OF_TWO_WORKERS),
     Target("memory of an idle connection", "idle", "idle_bytes_each", "satchel-idle",
            at_most=10 * 1024, unit="KiB", scale=1024),
     Target("p99 of 50 active connections beside 10,000 idle ones", "idle", "all_p99_us",

@@ -7,7 +7,8 @@
  * else is taken for RESP commands in arrays, so that redis-benchmark and memtier_benchmark can be
  * the load ("GET" gets a 512-byte value, everything else +OK).
  *
- *     null_server [HOST:PORT [WORKERS]]        default: 127.0.0.1:0, 1 worker
+ * With --floor-sessions it is the floor server instead: the same with the least of a store
+ * (floor.h), native protocol only.
  *
  * Prints the port, runs until SIGINT or SIGTERM, then prints its CPU time and system calls.
  */
@@ -18,16 +19,30 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/option.h"
+#include "micro/floor.h"
+#include "micro/null_replies.h"
 #include "net/net.h"
-#include "proto/native.h"
 
-enum { VALUE_BYTES = 512 };
+enum { EXIT_USAGE = 2 };
+
+struct null_options {
+    uint64_t floor_sessions; /* 0: the null server */
+};
+
+static const struct option_desc option_descs[] = {
+    {.name = "floor-sessions",
+     .type = OPTION_COUNT,
+     .standard = "0",
+     .unit = "COUNT",
+     .help = "Be the floor server, with room for so many sessions; 0 is the null server.",
+     .most = UINT64_C(1) << 31,
+     .offset = offsetof(struct null_options, floor_sessions)},
+};
 
 /* Replies, made once. */
 struct replies {
-    struct buf native_hello;
-    struct buf native_ok;
-    struct buf native_value;
+    struct null_replies native;
     struct buf resp_ok;
     struct buf resp_value;
 };
@@ -36,31 +51,25 @@ static void must(enum status status)
 {
     if (status != STATUS_OK) {
         fprintf(stderr, "null_server: %s\n", status_text(status));
-        exit(1);
+        exit(EXIT_FAILURE);
     }
 }
 
 static void make_replies(struct replies *self)
 {
-    static const uint8_t value[VALUE_BYTES];
-    struct native_reply ok = {.opcode = SATCHEL_OP_SET, .has_version = true, .version = 1};
-    struct native_reply found = {.opcode = SATCHEL_OP_GET,
-                                 .has_version = true,
-                                 .version = 1,
-                                 .has_content = true,
-                                 .kind = SATCHEL_BLOB,
-                                 .content = view_of(value, sizeof value)};
-    size_t start;
-    must(native_frame_begin(&self->native_hello, &start));
-    must(native_put_u16(&self->native_hello, SATCHEL_TAG_WIRE_VERSION, SATCHEL_WIRE_VERSION));
-    native_frame_end(&self->native_hello, start,
-                     (struct native_header){.opcode = SATCHEL_OP_HELLO});
-    must(native_encode_reply(&self->native_ok, &ok));
-    must(native_encode_reply(&self->native_value, &found));
+    static const uint8_t value[NULL_VALUE_BYTES];
+    must(null_replies_init(&self->native));
     must(buf_append(&self->resp_ok, view_str("+OK\r\n")));
-    must(buf_printf(&self->resp_value, "$%d\r\n", VALUE_BYTES));
+    must(buf_printf(&self->resp_value, "$%d\r\n", NULL_VALUE_BYTES));
     must(buf_append(&self->resp_value, view_of(value, sizeof value)));
     must(buf_append(&self->resp_value, view_str("\r\n")));
+}
+
+static void free_replies(struct replies *self)
+{
+    null_replies_free(&self->native);
+    buf_free(&self->resp_ok);
+    buf_free(&self->resp_value);
 }
 
 /* Answers the frame at the start of `rest`; its length, or 0 with *need when it is not whole. */
@@ -79,19 +88,7 @@ static size_t answer_native(const struct replies *replies, struct view rest, str
         *need = frame_bytes;
         return 0;
     }
-    const struct buf *reply = header.opcode == SATCHEL_OP_HELLO ? &replies->native_hello
-                              : header.opcode == SATCHEL_OP_GET ? &replies->native_value
-                                                                : &replies->native_ok;
-    size_t start = out->len;
-    *status = buf_append(out, buf_view(reply));
-    if (*status == STATUS_OK) {
-        struct native_header answer = {.version = SATCHEL_WIRE_VERSION,
-                                       .opcode = header.opcode,
-                                       .flags = SATCHEL_FLAG_REPLY,
-                                       .body_bytes = (uint32_t)(reply->len - SATCHEL_HEADER_BYTES),
-                                       .request_id = header.request_id};
-        native_encode_header(out->ptr + start, &answer);
-    }
+    *status = null_replies_append(&replies->native, &header, out);
     return frame_bytes;
 }
 
@@ -191,8 +188,71 @@ static void print_sample(void *arg, const struct metric_sample *sample)
     buf_free(&line);
 }
 
+/* Reads the command line; ends the process where there is nothing to serve. */
+static void read_options(int argc, char **argv, struct net_options *net, struct null_options *own)
+{
+    const struct option_group groups[] = {
+        {"Network", net_option_descs, net_option_count, net},
+        {"Floor", option_descs, sizeof option_descs / sizeof option_descs[0], own},
+    };
+    const size_t group_count = sizeof groups / sizeof groups[0];
+    const char *seen = NULL;
+    char errmsg[512];
+    enum status status = option_parse(groups, group_count, argc, argv, getenv, &seen, errmsg,
+                                      sizeof errmsg);
+    if (status == STATUS_END && strcmp(seen, "version") == 0) {
+        puts("null_server " SATCHEL_VERSION_TEXT);
+        exit(EXIT_SUCCESS);
+    }
+    if (status == STATUS_END) {
+        puts("usage: null_server [OPTION…]\n\nA server that answers and does nothing else, or "
+             "the least of a store; for measuring.\n");
+        option_help(groups, group_count, stdout);
+        exit(EXIT_SUCCESS);
+    }
+    if (status != STATUS_OK) {
+        fprintf(stderr, "null_server: %s\n", errmsg);
+        exit(EXIT_USAGE);
+    }
+}
+
+static void print_cpu_time(void)
+{
+    struct rusage used;
+    (void)getrusage(RUSAGE_SELF, &used);
+    printf("cpu_seconds_user %ld.%06ld\ncpu_seconds_system %ld.%06ld\n", used.ru_utime.tv_sec,
+           used.ru_utime.tv_usec, used.ru_stime.tv_sec, used.ru_stime.tv_usec);
+}
+
+/* Serves until it is told to end; the exit status. */
+static int serve(const struct net_options *options, const struct net_handler *handler,
+                 const sigset_t *endings)
+{
+    struct net *net;
+    char errmsg[256];
+    if (net_start(options, handler, &clock_system, &net, errmsg, sizeof errmsg) != STATUS_OK) {
+        fprintf(stderr, "null_server: %s\n", errmsg);
+        return EXIT_FAILURE;
+    }
+    static struct metric_registry registry;
+    must(net_register_metrics(net, &registry));
+    printf("%u\n", (unsigned)net_port(net));
+    (void)fflush(stdout);
+
+    int ending;
+    (void)sigwait(endings, &ending);
+    net_stop(net);
+    print_cpu_time();
+    metric_visit(&registry, print_sample, NULL);
+    net_free(net);
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
+    struct net_options options;
+    struct null_options own;
+    read_options(argc, argv, &options, &own);
     sigset_t endings;
     (void)sigemptyset(&endings);
     (void)sigaddset(&endings, SIGINT);
@@ -201,12 +261,6 @@ int main(int argc, char **argv)
 
     struct replies replies = {0};
     make_replies(&replies);
-    struct net_options options = {.listen = argc > 1 ? argv[1] : "127.0.0.1:0",
-                                  .workers = argc > 2 ? strtoul(argv[2], NULL, 10) : 1,
-                                  .connections_max = 20000,
-                                  .unsent_bytes_max = 8 * 1024 * 1024,
-                                  .held_bytes_max = 256 * 1024 * 1024,
-                                  .stall_ms = 30000};
     struct net_handler handler = {.worker_started = on_worker_started,
                                   .worker_stopped = on_worker,
                                   .opened = on_conn,
@@ -216,30 +270,14 @@ int main(int argc, char **argv)
                                   .turned = on_worker,
                                   .woken = on_worker,
                                   .arg = &replies};
-    struct net *net;
-    char errmsg[256];
-    if (net_start(&options, &handler, &clock_system, &net, errmsg, sizeof errmsg) != STATUS_OK) {
-        fprintf(stderr, "null_server: %s\n", errmsg);
-        return 1;
+    struct floor *floor = NULL;
+    if (own.floor_sessions != 0) {
+        floor = floor_new(own.floor_sessions, options.workers != 1, &replies.native);
+        must(floor != NULL ? STATUS_OK : STATUS_NO_MEMORY);
+        floor_handle(floor, &handler);
     }
-    static struct metric_registry registry;
-    must(net_register_metrics(net, &registry));
-    printf("%u\n", (unsigned)net_port(net));
-    (void)fflush(stdout);
-
-    int ending;
-    (void)sigwait(&endings, &ending);
-    net_stop(net);
-    struct rusage used;
-    (void)getrusage(RUSAGE_SELF, &used);
-    printf("cpu_seconds_user %ld.%06ld\ncpu_seconds_system %ld.%06ld\n", used.ru_utime.tv_sec,
-           used.ru_utime.tv_usec, used.ru_stime.tv_sec, used.ru_stime.tv_usec);
-    metric_visit(&registry, print_sample, NULL);
-    net_free(net);
-    buf_free(&replies.native_hello);
-    buf_free(&replies.native_ok);
-    buf_free(&replies.native_value);
-    buf_free(&replies.resp_ok);
-    buf_free(&replies.resp_value);
-    return 0;
+    int exit_status = serve(&options, &handler, &endings);
+    floor_free(floor);
+    free_replies(&replies);
+    return exit_status;
 }

@@ -113,6 +113,16 @@ class TheTable(unittest.TestCase):
                 self.assertIn(one.against or one.server, series.servers)
                 self.assertIn(series.group, table.GROUPS)
 
+    def test_where_satchel_is_held_against_the_transport_there_is_a_floor(self):
+        floors = [one for one in table.TARGETS if one.floor]
+        self.assertEqual({one.series for one in floors},
+                         {"mixed-p1", "mixed-p16", "set-p16", "workers-p1"})
+        for one in table.TARGETS:
+            self.assertTrue(one.floor or one.against != "null", one.what)
+        for one in floors:
+            self.assertLessEqual({*one.floor.null, *one.floor.floor},
+                                 set(table.SERIES[one.series].servers), one.what)
+
     def test_no_two_targets_say_the_same(self):
         keys = [(one.series, one.figure, one.server, one.against) for one in table.TARGETS]
         self.assertEqual(len(set(keys)), len(keys))
@@ -131,6 +141,7 @@ class OfTheLoad(unittest.TestCase):
         found = load.figures(self.told, 0.02, put_off_s=0.002)
         self.assertAlmostEqual(found["cpu_us_per_op"], 2005.0)
         self.assertAlmostEqual(found["put_off_cpu_us_per_op"], 2000.0)
+        self.assertAlmostEqual(found[load.CPU_AT_ONCE], 5.0)
         self.assertAlmostEqual(found["ops_per_s"], 250.0)  # 2 ms each, and 2 ms later
 
     def test_what_did_not_happen_has_no_figures(self):

@@ -34,12 +34,31 @@ class Pages(unittest.TestCase):
         self.assertIn(f"2 reached, 4 missed, {unknown} not measured.", text)
         # 6.5 / 6.0, 6.0 / 6.0 and 6.6 / 6.0: the one in the middle is 1.0833.
         self.assertIn("| CPU/op, mixed, no pipelining: fast | null server | ≤ 1.08 × "
-                      "| 1.08 (1.04–1.09) × | **missed by 0.3 %**, within the spread |", text)
+                      "| 1.08 (1.04–1.09) × | **missed by 0.3 %**, within the spread; "
+                      "the floor server needs 1.05 × |", text)
         self.assertIn("| memory of an idle connection | – | ≤ 10 KiB | 2 KiB | reached |", text)
         self.assertIn("≤ 1/14 ×", text)
         for stamped in ("2026-01-02T03:04:05Z", "commit abcdef", "6.1.0-test", "ext4 on /dev/test",
                         "1.0, 2.0, 3.0", "`peers --rounds 3`", "skipped: memcached"):
             self.assertIn(stamped, text)
+
+    def test_the_floor_stands_between_the_null_server_and_the_store(self):
+        _, text = self.write()
+        # To the null server: the floor 6.3 / 6.0; Satchel as above, and at once 6.2, 5.8 and 6.3.
+        # To the floor's 6.3: 6.5, 6.0 and 6.6, and at once the same 6.2, 5.8 and 6.3.
+        self.assertIn("| CPU/op, mixed, no pipelining: fast | ≤ 1.08 × | 1 (1–1) × "
+                      "| 1.05 (1.05–1.05) × | 1.08 (1.04–1.09) × | 1.03 (1–1.04) × "
+                      "| 1.03 (0.992–1.04) × | 0.984 (0.952–0.992) × |", text)
+        self.assertEqual(text.count("| CPU/op, mixed, 16 pipelined: fast | ≤ 1.1 ×"), 0)
+
+    def test_without_a_floor_server_nothing_is_said_about_it(self):
+        without = self.directory / "without"
+        shutil.copytree(STORED, without)
+        for path in (without / "mixed-p1").glob("floor-*.json"):
+            path.unlink()
+        _, text = self.write(without)
+        self.assertIn("| **missed by 0.3 %**, within the spread |", text)
+        self.assertNotIn("floor", text)
 
     def test_every_line_of_a_table_has_as_many_cells_as_its_head(self):
         _, text = self.write()
