@@ -80,6 +80,9 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
         status = emf_options_settle(&self->emf, getenv, errmsg, sizeof errmsg);
     }
     if (status == STATUS_OK) {
+        status = statsd_options_check(&self->statsd, errmsg, sizeof errmsg);
+    }
+    if (status == STATUS_OK) {
         return true;
     }
     *exit_code = 0;
