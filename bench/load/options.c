@@ -103,7 +103,7 @@ static bool choose(struct options *self, const char *const arguments[SETTING_TOT
     return true;
 }
 
-/* "read-mostly" of "bench/scenarios/read-mostly.conf". */
+/* "read-mostly" of "my/read-mostly.conf". */
 static void name_scenario(struct options *self, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -146,7 +146,7 @@ void options_free(struct options *self)
 
 void options_help(FILE *to)
 {
-    fputs("usage: satchel-bench --server HOST:PORT [--scenario FILE] [OPTION…]\n\n"
+    fputs("usage: satchel-bench --server HOST:PORT [--scenario NAME|FILE] [OPTION…]\n\n"
           "Puts load on a session store and measures it; every answer is checked.\n\n",
           to);
     for (size_t i = 0; i < SETTING_TOTAL; i++) {

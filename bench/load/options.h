@@ -37,8 +37,8 @@ enum protocol_name { PROTOCOL_NATIVE, PROTOCOL_RESP, PROTOCOL_MEMCACHE };
     X("server", server, TEXT, false, 0, 0, "", "HOST:PORT", "the server; has to be given")         \
     X("protocol", protocol, PROTOCOL, true, 0, 0, "native", "native|resp|memcache",                \
       "what it speaks")                                                                            \
-    X("scenario", scenario, TEXT, false, 0, 0, "", "FILE",                                         \
-      "a file of settings, or the name of one in bench/scenarios")                                 \
+    X("scenario", scenario, TEXT, false, 0, 0, "", "NAME|FILE",                                    \
+      "a file of settings, or one that is built in; see --list-scenarios")                         \
     X("mix", mix, MIX, true, 0, 0, "get 80, set 20", "MIX",                                        \
       "operations and their weights; a+b: one after the other on the same session")                \
     X("keys", keys, COUNT, true, 1, KEYS_MAX, "100000", "COUNT", "sessions")                       \
