@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/token.h"
 #include "load/scenario.h"
 
 const struct setting settings[SETTING_TOTAL] = {
@@ -103,6 +104,14 @@ static bool choose(struct options *self, const char *const arguments[SETTING_TOT
     return true;
 }
 
+/* The secret of the server, from where the service's own task has it. */
+static bool read_token(struct options *self, char *why, size_t why_bytes)
+{
+    const char *file = self->token_file != NULL ? self->token_file : getenv("SATCHEL_TOKEN_FILE");
+    bool has_file = file != NULL && file[0] != '\0';
+    return token_read(has_file ? file : NULL, &self->token, why, why_bytes) == STATUS_OK;
+}
+
 /* "read-mostly" of "my/read-mostly.conf". */
 static void name_scenario(struct options *self, const char *path)
 {
@@ -135,11 +144,12 @@ bool options_read(struct options *self, int argc, char *const argv[], char *why,
     if (self->help || self->version || self->list_scenarios) {
         return true;
     }
-    return done && check_together(self, why, why_bytes);
+    return done && check_together(self, why, why_bytes) && read_token(self, why, why_bytes);
 }
 
 void options_free(struct options *self)
 {
+    token_free(&self->token);
     free(self->scenario_text);
     self->scenario_text = NULL;
 }
