@@ -23,7 +23,7 @@
 struct serve; /* opaque */
 
 struct serve_options {
-    const char *token_file;   /* NULL: no token */
+    const char *token_file;   /* NULL: the token is in SATCHEL_TOKEN, or there is none */
     bool open_without_token;  /* listening beyond loopback without a token was asked for */
     unsigned ack;             /* enum ack: what commands get that do not say */
     uint64_t value_bytes_max; /* largest content */
@@ -33,8 +33,9 @@ extern const struct option_desc serve_option_descs[];
 extern const size_t serve_option_count;
 
 /**
- * Reads the token. `listen` is net's address: beyond loopback a token is needed, or the option that
- * names the risk. INVALID or IO with one line in `errmsg`. On OK the caller owns `*out`.
+ * Reads the token (base/token.h). `listen` is net's address: beyond loopback a token is needed, or
+ * the option that names the risk. INVALID or IO with one line in `errmsg`. On OK the caller owns
+ * `*out`.
  */
 enum status serve_new(const struct serve_options *options, const char *listen,
                       const struct clock *clock, const struct metric_registry *registry,

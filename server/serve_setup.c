@@ -1,14 +1,10 @@
 /* The glue's options, its token, and its end. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "base/token.h"
 #include "serve_private.h"
-
-enum { TOKEN_BYTES_MAX = 4096, TOKEN_BYTES_LEAST = 16 };
 
 #define AT(member) offsetof(struct serve_options, member)
 
@@ -17,7 +13,8 @@ const struct option_desc serve_option_descs[] = {
      .type = OPTION_TEXT,
      .standard = "",
      .unit = "FILE",
-     .help = "File with the shared secret that clients have to present (at least 16 bytes).",
+     .help = "File with the shared secret that clients have to present (at least 16 bytes). "
+             "Without it the secret itself may be in the variable SATCHEL_TOKEN.",
      .offset = AT(token_file)},
     {.name = "allow-network-without-token",
      .type = OPTION_FLAG,
@@ -45,38 +42,6 @@ const struct option_desc serve_option_descs[] = {
 
 const size_t serve_option_count = sizeof serve_option_descs / sizeof serve_option_descs[0];
 
-/* Reads the token without its final line feed. */
-static enum status read_token(struct serve *self, const char *path, char *errmsg,
-                              size_t errmsg_bytes)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    enum status status = fd < 0 ? STATUS_IO : buf_reserve(&self->token, TOKEN_BYTES_MAX + 1);
-    if (status == STATUS_OK) {
-        size_t got = 0;
-        status = file_pread_all(&file_ops_system, fd, self->token.ptr, TOKEN_BYTES_MAX + 1, 0,
-                                &got);
-        self->token.len = got;
-    }
-    if (status != STATUS_OK) {
-        (void)snprintf(errmsg, errmsg_bytes, "cannot read the token file %s: %s", path,
-                       strerror(errno));
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    while (self->token.len > 0 && (self->token.ptr[self->token.len - 1] == '\n' ||
-                                   self->token.ptr[self->token.len - 1] == '\r')) {
-        self->token.len--;
-    }
-    if (status == STATUS_OK &&
-        (self->token.len < TOKEN_BYTES_LEAST || self->token.len > TOKEN_BYTES_MAX)) {
-        (void)snprintf(errmsg, errmsg_bytes, "the token in %s has %zu bytes; %d to %d are wanted",
-                       path, self->token.len, TOKEN_BYTES_LEAST, TOKEN_BYTES_MAX);
-        status = STATUS_INVALID;
-    }
-    return status;
-}
-
 static bool is_loopback(const char *listen)
 {
     return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "localhost:", 10) == 0 ||
@@ -95,14 +60,13 @@ enum status serve_new(const struct serve_options *options, const char *listen,
     self->options = *options;
     self->clock = clock;
     self->registry = registry;
-    enum status status = STATUS_OK;
-    if (options->token_file != NULL) {
-        status = read_token(self, options->token_file, errmsg, errmsg_bytes);
-    } else if (!is_loopback(listen) && !options->open_without_token) {
+    enum status status = token_read(options->token_file, &self->token, errmsg, errmsg_bytes);
+    if (status == STATUS_OK && self->token.len == 0 && !is_loopback(listen) &&
+        !options->open_without_token) {
         (void)snprintf(
             errmsg, errmsg_bytes,
             "refusing to listen on %s without a token: whoever reaches the port could read "
-            "and change every session; use --token-file, or "
+            "and change every session; use --token-file or SATCHEL_TOKEN, or "
             "--allow-network-without-token if that is meant",
             listen);
         status = STATUS_INVALID;
@@ -200,9 +164,6 @@ void serve_free(struct serve *self)
         worker_free(self->workers[i]);
     }
     redis_close(self->redis);
-    if (self->token.ptr != NULL) {
-        explicit_bzero(self->token.ptr, self->token.cap);
-    }
-    buf_free(&self->token);
+    token_free(&self->token);
     free(self);
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory_limit.h"
 #include "base/option.h"
+#include "base/token.h"
 
 static const struct option_desc watch_option_descs[] = {
     {.name = "storage-slow",
@@ -78,6 +79,12 @@ bool settings_parse(struct settings *self, int argc, char *argv[], int *exit_cod
                                       sizeof errmsg);
     if (status == STATUS_OK) {
         status = emf_options_settle(&self->emf, getenv, errmsg, sizeof errmsg);
+    }
+    if (status == STATUS_OK) {
+        status = token_check(self->serve.token_file, errmsg, sizeof errmsg);
+    }
+    if (status == STATUS_OK) {
+        status = statsd_options_check(&self->statsd, errmsg, sizeof errmsg);
     }
     if (status == STATUS_OK) {
         return true;

@@ -102,7 +102,8 @@ static void dialled(struct worker *worker, struct connection *self)
     }
     self->state = CONNECTION_GREETING;
     watch(worker, self, EPOLL_CTL_MOD, EPOLLIN);
-    if (worker->run->protocol->greet(&self->out) != STATUS_OK) {
+    if (worker->run->protocol->greet(buf_view(&worker->run->options->token), &self->out) !=
+        STATUS_OK) {
         run_fail(worker->run, EXIT_SERVER, "out of memory");
         return;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/token.h"
 #include "load/scenario.h"
 
 const struct setting settings[SETTING_TOTAL] = {
@@ -103,7 +104,15 @@ static bool choose(struct options *self, const char *const arguments[SETTING_TOT
     return true;
 }
 
-/* "read-mostly" of "bench/scenarios/read-mostly.conf". */
+/* The secret of the server, from where the service's own task has it. */
+static bool read_token(struct options *self, char *why, size_t why_bytes)
+{
+    const char *file = self->token_file != NULL ? self->token_file : getenv("SATCHEL_TOKEN_FILE");
+    bool has_file = file != NULL && file[0] != '\0';
+    return token_read(has_file ? file : NULL, &self->token, why, why_bytes) == STATUS_OK;
+}
+
+/* "read-mostly" of "my/read-mostly.conf". */
 static void name_scenario(struct options *self, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -135,18 +144,19 @@ bool options_read(struct options *self, int argc, char *const argv[], char *why,
     if (self->help || self->version || self->list_scenarios) {
         return true;
     }
-    return done && check_together(self, why, why_bytes);
+    return done && check_together(self, why, why_bytes) && read_token(self, why, why_bytes);
 }
 
 void options_free(struct options *self)
 {
+    token_free(&self->token);
     free(self->scenario_text);
     self->scenario_text = NULL;
 }
 
 void options_help(FILE *to)
 {
-    fputs("usage: satchel-bench --server HOST:PORT [--scenario FILE] [OPTION…]\n\n"
+    fputs("usage: satchel-bench --server HOST:PORT [--scenario NAME|FILE] [OPTION…]\n\n"
           "Puts load on a session store and measures it; every answer is checked.\n\n",
           to);
     for (size_t i = 0; i < SETTING_TOTAL; i++) {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "load/keys.h"
 #include "load/mix.h"
 #include "load/values.h"
@@ -35,10 +36,13 @@ enum protocol_name { PROTOCOL_NATIVE, PROTOCOL_RESP, PROTOCOL_MEMCACHE };
  * value: 0 or NULL. */
 #define SETTINGS(X)                                                                                \
     X("server", server, TEXT, false, 0, 0, "", "HOST:PORT", "the server; has to be given")         \
+    X("token-file", token_file, TEXT, false, 0, 0, "", "FILE",                                     \
+      "the server's shared secret; else SATCHEL_TOKEN_FILE names the file, or SATCHEL_TOKEN has "  \
+      "it")                                                                                        \
     X("protocol", protocol, PROTOCOL, true, 0, 0, "native", "native|resp|memcache",                \
       "what it speaks")                                                                            \
-    X("scenario", scenario, TEXT, false, 0, 0, "", "FILE",                                         \
-      "a file of settings, or the name of one in bench/scenarios")                                 \
+    X("scenario", scenario, TEXT, false, 0, 0, "", "NAME|FILE",                                    \
+      "a file of settings, or one that is built in; see --list-scenarios")                         \
     X("mix", mix, MIX, true, 0, 0, "get 80, set 20", "MIX",                                        \
       "operations and their weights; a+b: one after the other on the same session")                \
     X("keys", keys, COUNT, true, 1, KEYS_MAX, "100000", "COUNT", "sessions")                       \
@@ -107,6 +111,7 @@ struct options {
     /* Every setting as it was written ("" where there is no value), in the order of the table;
      * borrowed from the command line, the table or `scenario_text`. */
     const char *texts[SETTING_TOTAL];
+    struct buf token;       /* owned: the shared secret; empty: none */
     char *scenario_text;    /* owned; NULL without a scenario */
     char scenario_name[64]; /* of the file, without folder and ending; "" without a scenario */
 };
@@ -116,9 +121,10 @@ extern const struct setting settings[SETTING_TOTAL];
 enum { OPTIONS_WHY_BYTES = 512 };
 
 /**
- * Reads the command line and the scenario that it names. True, or false with one line in `why`; in
- * both cases options_free() is due. `argv` has to outlive the options. With `help`, `version` or
- * `list_scenarios` nothing else is looked at.
+ * Reads the command line, the scenario that it names, and the token (base/token.h). True, or false
+ * with one line in `why`; in both cases options_free() is due. `argv` has to outlive the options.
+ * Main thread, before others are started. With `help`, `version` or `list_scenarios` nothing else
+ * is looked at.
  */
 bool options_read(struct options *self, int argc, char *const argv[], char *why, size_t why_bytes);
 

@@ -62,9 +62,9 @@ struct protocol {
     const char *name;
     bool answers_in_order;
     bool has_fields;
-    /* Appends what opens a connection; it gets one answer, DONE when the server is ready. OK or
-     * NO_MEMORY. */
-    enum status (*greet)(struct buf *to);
+    /* Appends what opens a connection, with the shared secret unless that is empty; it gets one
+     * answer, DONE when the server is ready. OK or NO_MEMORY. */
+    enum status (*greet)(struct view token, struct buf *to);
     /* Appends a request. Returns how many answers it gets, 0 when memory runs out. */
     unsigned (*encode)(const struct dialect *dialect, const struct request *request,
                        struct buf *to);

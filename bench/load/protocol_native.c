@@ -2,7 +2,7 @@
 #include "load/protocol.h"
 #include "proto/native.h"
 
-static enum status greet(struct buf *to)
+static enum status greet(struct view token, struct buf *to)
 {
     size_t start;
     enum status status = native_frame_begin(to, &start);
@@ -11,6 +11,9 @@ static enum status greet(struct buf *to)
     }
     if (status == STATUS_OK) {
         status = native_put_bytes(to, SATCHEL_TAG_CLIENT_NAME, view_str("satchel-bench"));
+    }
+    if (status == STATUS_OK && token.len != 0) {
+        status = native_put_bytes(to, SATCHEL_TAG_TOKEN, token);
     }
     if (status == STATUS_OK) {
         native_frame_end(

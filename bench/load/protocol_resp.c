@@ -6,9 +6,18 @@
 
 enum { LINE_BYTES_MAX = 64 * 1024 };
 
-static enum status greet(struct buf *to)
+/* Without a password PING, which also says when the server still loads. A greeting has one answer,
+ * so with a password that is found out by the first requests. */
+static enum status greet(struct view token, struct buf *to)
 {
-    return buf_append(to, view_str("*1\r\n$4\r\nPING\r\n")); /* also says when it still loads */
+    if (token.len == 0) {
+        return buf_append(to, view_str("*1\r\n$4\r\nPING\r\n"));
+    }
+    enum status status = buf_printf(to, "*2\r\n$4\r\nAUTH\r\n$%zu\r\n", token.len);
+    if (status == STATUS_OK) {
+        status = buf_append(to, token);
+    }
+    return status == STATUS_OK ? buf_append(to, view_str("\r\n")) : status;
 }
 
 /* Writing: room is reserved before, so these only copy. */

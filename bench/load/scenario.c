@@ -1,24 +1,48 @@
 #include "load/scenario.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "files.h"
+
 enum { FILE_BYTES_MAX = 64 * 1024 };
 
-static const char ENDING[] = ".conf";
+/* The scenarios that are part of the program, which the build took from bench/scenarios. */
+struct built_in {
+    const char *file_name; /* "cart.conf" */
+    const unsigned char *bytes;
+    const size_t *count;
+};
 
-/* `name` itself when it looks like a path or is a file here, else the file of that name where the
- * project keeps them. NULL: out of memory. */
-static char *find_file(const char *name)
+static const struct built_in built_ins[] = {
+#define X(name, bytes) {name, bytes, &bytes##_bytes},
+    EMBEDDED_FILES(X)
+#undef X
+};
+enum { BUILT_IN_COUNT = sizeof built_ins / sizeof built_ins[0] };
+
+static int name_len(const struct built_in *self)
 {
-    char *path = NULL;
-    if (strchr(name, '/') != NULL || access(name, F_OK) == 0) {
-        return strdup(name);
+    return (int)strcspn(self->file_name, ".");
+}
+
+static const struct built_in *find_built_in(const char *name)
+{
+    for (size_t i = 0; i < BUILT_IN_COUNT; i++) {
+        size_t len = (size_t)name_len(&built_ins[i]);
+        if (strlen(name) == len && strncmp(built_ins[i].file_name, name, len) == 0) {
+            return &built_ins[i];
+        }
     }
-    return asprintf(&path, "%s/%s%s", SATCHEL_SCENARIO_DIR, name, ENDING) < 0 ? NULL : path;
+    return NULL;
+}
+
+/* A file of the user's: what looks like a path, and what is there. */
+static bool is_file(const char *name)
+{
+    return strchr(name, '/') != NULL || access(name, F_OK) == 0;
 }
 
 /* The whole file as text; NULL with errno set. */
@@ -87,15 +111,40 @@ static bool take_line(struct scenario *self, char *line, unsigned number, char *
     return true;
 }
 
-bool scenario_read(struct scenario *self, const char *name, char *why, size_t why_bytes)
+/* Says that there is no such name, and which there are. */
+static void tell_names(const char *name, char *why, size_t why_bytes)
 {
-    *self = (struct scenario){.path = find_file(name)};
+    int len = snprintf(why, why_bytes, "scenario %.100s: there is no such file, and built in are",
+                       name);
+    for (size_t i = 0; i < BUILT_IN_COUNT && len >= 0 && (size_t)len < why_bytes; i++) {
+        len += snprintf(why + len, why_bytes - (size_t)len, "%s %.*s", i == 0 ? "" : ",",
+                        name_len(&built_ins[i]), built_ins[i].file_name);
+    }
+}
+
+/* Finds the text, and what messages call the place. False with the reason in `why`. */
+static bool find_text(struct scenario *self, const char *name, char *why, size_t why_bytes)
+{
+    const struct built_in *built_in = is_file(name) ? NULL : find_built_in(name);
+    if (built_in == NULL && !is_file(name)) {
+        tell_names(name, why, why_bytes);
+        return false;
+    }
+    self->path = strdup(built_in == NULL ? name : built_in->file_name);
     if (self->path != NULL) {
-        self->text = read_text(self->path);
+        self->text = built_in == NULL ? read_text(name)
+                                      : strndup((const char *)built_in->bytes, *built_in->count);
     }
     if (self->text == NULL) {
-        (void)snprintf(why, why_bytes, "scenario %s: %s", self->path == NULL ? name : self->path,
-                       strerror(errno));
+        (void)snprintf(why, why_bytes, "scenario %s: %s", name, strerror(errno));
+    }
+    return self->text != NULL;
+}
+
+bool scenario_read(struct scenario *self, const char *name, char *why, size_t why_bytes)
+{
+    *self = (struct scenario){.path = NULL};
+    if (!find_text(self, name, why, why_bytes)) {
         return false;
     }
     unsigned number = 1;
@@ -118,39 +167,13 @@ void scenario_free(struct scenario *self)
     *self = (struct scenario){.path = NULL};
 }
 
-/* Prints one line about the file, when it is a scenario. */
-static bool list_one(const char *file_name, FILE *to)
+void scenario_list(FILE *to)
 {
-    size_t len = strlen(file_name);
-    size_t ending = sizeof ENDING - 1;
-    char *path = NULL;
-    if (len <= ending || strcmp(file_name + len - ending, ENDING) != 0 ||
-        asprintf(&path, "%s/%s", SATCHEL_SCENARIO_DIR, file_name) < 0) {
-        return false;
+    for (size_t i = 0; i < BUILT_IN_COUNT; i++) {
+        const struct built_in *self = &built_ins[i];
+        const unsigned char *end = memchr(self->bytes, '\n', *self->count);
+        int len = end == NULL || self->bytes[0] != '#' ? 0 : (int)(end - self->bytes);
+        fprintf(to, "%-16.*s%.*s\n", name_len(self), self->file_name, len == 0 ? 0 : len - 1,
+                (const char *)self->bytes + 1);
     }
-    char *text = read_text(path);
-    free(path);
-    if (text == NULL) {
-        return false;
-    }
-    text[strcspn(text, "\n")] = '\0';
-    fprintf(to, "%-16.*s %s\n", (int)(len - ending), file_name, *text == '#' ? trim(text + 1) : "");
-    free(text);
-    return true;
-}
-
-bool scenario_list(FILE *to)
-{
-    struct dirent **entries;
-    bool any = false;
-    int count = scandir(SATCHEL_SCENARIO_DIR, &entries, NULL, alphasort);
-    if (count < 0) {
-        return false;
-    }
-    for (int i = 0; i < count; i++) {
-        any = list_one(entries[i]->d_name, to) || any;
-        free(entries[i]);
-    }
-    free(entries);
-    return any;
 }

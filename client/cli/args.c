@@ -11,7 +11,8 @@
 /* letter (internal: there are only long options), name, argument, meaning */
 #define CLI_OPTIONS(X)                                                                             \
     X('s', "server", "HOST:PORT", "where satcheld listens [$SATCHEL_SERVER, else 127.0.0.1:7401]") \
-    X('t', "token-file", "FILE", "the shared secret [$SATCHEL_TOKEN_FILE, else none]")             \
+    X('t', "token-file", "FILE",                                                                   \
+      "the shared secret [$SATCHEL_TOKEN_FILE, else what $SATCHEL_TOKEN is]")                      \
     X('d', "deadline", "TIME",                                                                     \
       "for the whole command, retries included [$SATCHEL_DEADLINE, else 2s]")                      \
     X('j', "json", NULL, "print JSON; bytes that are not UTF-8 as base64 in ..._base64")           \
@@ -206,6 +207,28 @@ static bool take_option(struct cli *cli, int letter, const char *argument, const
     }
 }
 
+/* Takes the secret out of the environment, so that no other place than this process has it: the
+ * variable's own memory is what /proc/PID/environ shows. `file` may be NULL. */
+static bool take_variable(const char *file, char **token)
+{
+    char *text = getenv("SATCHEL_TOKEN");
+    if (text == NULL || text[0] == '\0') {
+        return true;
+    }
+    if (file != NULL) {
+        (void)cli_usage(NULL, "the token is given twice: by SATCHEL_TOKEN, and by --token-file %s",
+                        file);
+        return false;
+    }
+    *token = strdup(text);
+    explicit_bzero(text, strlen(text));
+    (void)unsetenv("SATCHEL_TOKEN");
+    if (*token == NULL) {
+        (void)fprintf(stderr, "satchel: out of memory\n");
+    }
+    return *token != NULL;
+}
+
 /* Reads the secret; trailing line ends are no part of it. */
 static bool read_token(const char *path, char **token)
 {
@@ -345,6 +368,9 @@ bool cli_parse(struct cli *cli, int argc, char *argv[], enum cli_exit *code)
     }
     cli->operands = argv + optind + 1;
     cli->operand_count = argc - optind - 1;
-    return check_command(cli, letters) &&
-           (token_file == NULL || token_file[0] == '\0' || read_token(token_file, &cli->token));
+    if (token_file != NULL && token_file[0] == '\0') {
+        token_file = NULL;
+    }
+    return check_command(cli, letters) && take_variable(token_file, &cli->token) &&
+           (token_file == NULL || read_token(token_file, &cli->token));
 }

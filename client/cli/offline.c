@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,6 +64,7 @@ enum cli_exit cli_run_offline(int argc, char *argv[])
         memmove(&argv[1], &argv[2], (size_t)(argc - 2) * sizeof *argv);
         argv[argc - 1] = help;
     }
+    (void)unsetenv("SATCHEL_TOKEN"); /* they talk to no session port */
     run_beside(name, argv);
     (void)execvp(name, argv);
     (void)fprintf(stderr, "satchel: cannot run %s, which is installed with the server: %s\n", name,

@@ -46,8 +46,8 @@ static const char *hint_of(enum satchel_status status, const struct cli *cli)
     case SATCHEL_UNREACHABLE:
         return "; is satcheld running?";
     case SATCHEL_UNAUTHENTICATED:
-        return cli->token == NULL ? "; give the secret with --token-file"
-                                  : "; is it the right --token-file?";
+        return cli->token == NULL ? "; give the secret with --token-file or SATCHEL_TOKEN"
+                                  : "; is it the right token?";
     case SATCHEL_LOADING:
     case SATCHEL_BUSY:
     case SATCHEL_STOPPING:

@@ -15,7 +15,8 @@ static const char help[] =
     "  --listen ADDRESS:PORT  where to serve HTTP; port 0 picks a free one\n"
     "                         [CART_LISTEN, else 127.0.0.1:8080]\n"
     "  --store HOST:PORT      the store [CART_STORE, else 127.0.0.1:7401]\n"
-    "  --token-file FILE      the store's shared secret [CART_TOKEN_FILE, else none]\n"
+    "  --token-file FILE      the store's shared secret [CART_TOKEN_FILE, else\n"
+    "                         what CART_TOKEN is, else none]\n"
     "  --quantity-max N       most pieces of one product in a cart, 1 to 1000000\n"
     "                         [CART_QUANTITY_MAX, else 99]\n"
     "  --secure-cookie        send the cookie over TLS only; for a service behind a load\n"
@@ -46,6 +47,27 @@ static bool parse_quantity_max(const char *text, int64_t *out)
         return false;
     }
     *out = value;
+    return true;
+}
+
+/* Takes the secret out of the environment, where a look at /proc/PID/environ would show it as long
+ * as the process lives. */
+static bool take_token(const char *file, char token[OPTIONS_TOKEN_BYTES_MAX + 1])
+{
+    char *text = getenv("CART_TOKEN");
+    if (!text || !*text) {
+        return true;
+    }
+    size_t len = strlen(text);
+    if (file || len > OPTIONS_TOKEN_BYTES_MAX) {
+        fputs(file ? "cart: the token is given twice: by CART_TOKEN, and by a token file\n"
+                   : "cart: CART_TOKEN is too long for a token\n",
+              stderr);
+        return false;
+    }
+    memcpy(token, text, len + 1);
+    explicit_bzero(text, len);
+    (void)unsetenv("CART_TOKEN");
     return true;
 }
 
@@ -135,6 +157,7 @@ enum options_action options_parse(int argc, char **argv, struct options *out)
         return OPTIONS_EXIT_USAGE;
     }
     if (!parse_quantity_max(quantity_max, &out->quantity_max) ||
+        !take_token(token_file, out->token) ||
         (token_file && !read_token(token_file, out->token))) {
         return OPTIONS_EXIT_USAGE;
     }

@@ -213,20 +213,36 @@ static enum status check_receiver(const char *to, struct host_port *where, char 
     return status;
 }
 
+/* NULL is no prefix. */
+static const char *prefix_of(const struct statsd_options *options)
+{
+    return options->prefix != NULL ? options->prefix : "";
+}
+
+static enum status check(const struct statsd_options *options, struct host_port *where,
+                         char *errmsg, size_t errmsg_bytes)
+{
+    enum status status = check_receiver(options->to, where, errmsg, errmsg_bytes);
+    return status == STATUS_OK ? check_prefix(prefix_of(options), errmsg, errmsg_bytes) : status;
+}
+
+enum status statsd_options_check(const struct statsd_options *options, char *errmsg,
+                                 size_t errmsg_bytes)
+{
+    struct host_port ignored;
+    return options->to == NULL ? STATUS_OK : check(options, &ignored, errmsg, errmsg_bytes);
+}
+
 enum status statsd_start(const struct statsd_options *options, struct event_base *base,
                          const struct metric_registry *registry, struct statsd **out, char *errmsg,
                          size_t errmsg_bytes)
 {
-    const char *const prefix = options->prefix != NULL ? options->prefix : "";
     struct host_port where;
     *out = NULL;
     if (options->to == NULL) {
         return STATUS_OK;
     }
-    enum status status = check_receiver(options->to, &where, errmsg, errmsg_bytes);
-    if (status == STATUS_OK) {
-        status = check_prefix(prefix, errmsg, errmsg_bytes);
-    }
+    enum status status = check(options, &where, errmsg, errmsg_bytes);
     if (status != STATUS_OK) {
         return status;
     }
@@ -240,7 +256,7 @@ enum status statsd_start(const struct statsd_options *options, struct event_base
     self->where = where;
     self->fd = -1;
     self->writer.dialect = (enum statsd_dialect)options->dialect;
-    self->writer.prefix = prefix;
+    self->writer.prefix = prefix_of(options);
     self->writer.send = send_packet;
     self->writer.arg = self;
     self->deltas = (struct deltas){.visit = write_delta, .arg = &self->writer};

@@ -41,6 +41,13 @@ extern const struct option_desc statsd_option_descs[];
 extern const size_t statsd_option_count;
 
 /**
+ * Whether statsd_start() can use what was given, before anything is opened. OK, or INVALID
+ * (address, prefix) with one line in `errmsg`. Any thread.
+ */
+enum status statsd_options_check(const struct statsd_options *options, char *errmsg,
+                                 size_t errmsg_bytes) MUST_CHECK;
+
+/**
  * Starts looking the receiver up, and sends every interval from `base` (borrowed until
  * statsd_stop(), as are `registry` and the texts in the options). With nowhere to send to, `*out`
  * is NULL, which the functions below take. OK, or INVALID (address, prefix), NO_MEMORY with one

@@ -17,6 +17,16 @@ no_role_may_do_everything|satchel|"${BackupBucket.Arn}/${ServiceName}/*"|"*"
 only_the_store_deletes|satchel|/hold/*|/*
 the_store_mounts_through|satchel|elasticfilesystem:AccessPointArn|aws:PrincipalArn
 nobody_but_clients_reaches|satchel|SourceSecurityGroupId: !Ref ClientSecurityGroup|CidrIp: 0.0.0.0/0
+the_token_is_a_secret|satchel|PasswordLength: 48|PasswordLength: 8
+the_token_is_a_secret|satchel|GenerateSecretString: {|SecretString: correct-horse-battery-staple\\n      GenerateSecretString: {
+the_token_is_a_secret|satchel|ExcludePunctuation: true|ExcludePunctuation: false
+store_and_web_tasks_get|satchel|{Name: SATCHEL_TOKEN, ValueFrom: !Ref TokenSecret}|{Name: SATCHEL_TOKEN, ValueFrom: !Ref FileSystem}
+store_and_web_tasks_get|satchel|          Environment:\\n            - {Name: SATCHEL_DATA|          Environment:\\n            - {Name: SATCHEL_ALLOW_NETWORK_WITHOUT_TOKEN, Value: "yes"}\\n            - {Name: SATCHEL_DATA
+store_and_web_tasks_get|blue-green|            - {Name: CART_TOKEN, ValueFrom: !Ref TokenArn}|            - {Name: CART_TOKENS, ValueFrom: !Ref TokenArn}
+only_ecs_reads|satchel|Resource: !Ref TokenSecret|Resource: "*"
+only_ecs_reads|satchel|secretsmanager:GetSecretValue|[secretsmanager:GetSecretValue, secretsmanager:PutSecretValue]
+only_ecs_reads|satchel|Action: s3:GetObject|Action: [s3:GetObject, secretsmanager:GetSecretValue]
+every_variable|satchel|Name: SATCHEL_TOKEN|Name: SATCHEL_TOKENS
 containers_have_no_rights|satchel|ReadonlyRootFilesystem: true|ReadonlyRootFilesystem: false
 containers_have_no_rights|satchel|{Drop: [ALL]}|{Drop: [NET_RAW]}
 containers_have_no_rights|satchel|Essential: true|Essential: true\\n          Privileged: true

@@ -28,6 +28,7 @@ MADE = {  # what Ref or GetAtt of a resource gives
     "JobTask": "arn:aws:ecs:REGION:ACCOUNT:task-definition/JOB",
     "LogGroup": "LOG_GROUP",
     "LogGroup.Arn": "arn:aws:logs:REGION:ACCOUNT:log-group:LOG_GROUP:*",
+    "TokenSecret": "arn:aws:secretsmanager:REGION:ACCOUNT:secret:TOKEN_SECRET",
     "TaskRole.Arn": "arn:aws:iam::ACCOUNT:role/TASK_ROLE",
 }
 NOTHING = object()  # AWS::NoValue: the member is not there

@@ -23,6 +23,7 @@ FARGATE_MIB = {"256": (512, 2048), "512": (1024, 4096), "1024": (2048, 8192), "2
 # What the cart sends (docs/app-metrics.md).
 WEB_METRICS = {"RequestCount", "Latency", "http_request_count", "http_5xx_errors", "request_latency_ms",
                "db_query_duration_ms", "user_signup_total", "payment_failure_count"}
+TOKEN_SECRET = "arn:aws:secretsmanager:REGION:ACCOUNT:secret:TOKEN_SECRET"
 # IAM knows no resources for these.
 WITHOUT_RESOURCE = re.compile("ecr:GetAuthorizationToken|elasticloadbalancing:Describe[A-Za-z]+")
 
@@ -33,6 +34,10 @@ def as_list(value):
 
 def environment(container):
     return {each["Name"]: each["Value"] for each in container.get("Environment", [])}
+
+
+def secrets(container):
+    return {each["Name"]: each["ValueFrom"] for each in container.get("Secrets", [])}
 
 
 class Values(unittest.TestCase):
@@ -98,6 +103,32 @@ class Values(unittest.TestCase):
             for rule in each.get("SecurityGroupIngress", []):
                 self.assertNotIn("CidrIp", rule, name)
 
+    # ---- The token ------------------------------------------------------------------------------
+
+    def test_the_token_is_a_secret_that_the_stack_makes(self):
+        generated = self.most.properties("TokenSecret")["GenerateSecretString"]
+        self.assertNotIn("SecretString", self.most.properties("TokenSecret"))
+        self.assertGreaterEqual(generated["PasswordLength"], 32)
+        self.assertIs(generated["ExcludePunctuation"], True)
+
+    def test_store_and_web_tasks_get_the_token_as_a_secret_and_nobody_else_does(self):
+        got = {container["Name"]: secrets(container) for container in self.containers()}
+        self.assertEqual(got, {"store": {"SATCHEL_TOKEN": TOKEN_SECRET}, "job": {},
+                               "web": {"CART_TOKEN": "TokenArn"}})
+        for container in self.containers():
+            for name in environment(container):
+                self.assertNotRegex(name, "TOKEN", "neither the token in plain text, nor none at all")
+
+    def test_only_ecs_reads_the_token_and_no_other_secret(self):
+        for template in self.templates:
+            for name, role in template.of_type("IAM::Role").items():
+                policy, = role["Policies"]
+                reads = [each for each in policy["PolicyDocument"]["Statement"]
+                         if "secretsmanager:" in str(each["Action"]) or "kms:" in str(each["Action"])]
+                wanted = [{"Sid": "Token", "Effect": "Allow", "Action": "secretsmanager:GetSecretValue",
+                           "Resource": TOKEN_SECRET}] if name == "ExecutionRole" else []
+                self.assertEqual(reads, wanted, name)
+
     # ---- The container --------------------------------------------------------------------------
 
     def test_containers_have_no_rights_that_they_do_not_need(self):
@@ -127,6 +158,7 @@ class Values(unittest.TestCase):
         for template, task, told in cases:
             for container in template.properties(task)["ContainerDefinitions"]:
                 used = {name for name in environment(container) if not name.startswith("AWS_EMF_")}
+                used |= set(secrets(container))
                 self.assertEqual(used - known.variables(told), set(), task)
 
     def test_every_command_is_one_that_the_program_knows(self):

@@ -188,6 +188,11 @@ def steps(told, instruction):
     return next(part for part in parts if f": {instruction}" in part)
 
 
+def with_environment(**values):
+    pairs = [("--env", f"{name}={value}") for name, value in values.items()]
+    return [word for pair in pairs for word in pair]
+
+
 class Life(unittest.TestCase):
     def test_a_confined_life(self):
         token = STAND.secret("token", TOKEN)
@@ -233,6 +238,25 @@ class Life(unittest.TestCase):
         root = next(fields for fields in mounts if fields[4] == "/")
         self.assertIn("ro", root[5].split(","))
 
+    def test_a_built_in_load_with_the_token_of_the_environment(self):
+        """As ECS hands secrets out, to the store and to the job alike."""
+        options = ["--network", "host", *STAND.new_data(), *with_environment(
+            SATCHEL_TOKEN=TOKEN, SATCHEL_LISTEN="127.0.0.1:0", SATCHEL_OPS="127.0.0.1:0")]
+        box = STAND.run(IMAGE, *options)
+        wait_until(lambda: " serving " in box.log(), "it serves")
+        listen = re.search(r"listening listen=(\S+)", box.log())[1]
+        bench = ("satchel-bench", "--server", listen, "--scenario", "cart", "--keys", "500",
+                 "--connections", "5", "--seconds", "1")
+        done = STAND.job(IMAGE, *bench, options=options + with_environment(SATCHEL_JSON="yes"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual((told["command"], told["ok"], told["wrong_values"]), ("bench", True, 0))
+        self.assertGreater(told["operations"], 0)
+        refused = STAND.job(IMAGE, *bench, options=options + with_environment(SATCHEL_TOKEN=TOKEN[::-1]))
+        self.assertEqual(refused.returncode, 3, refused.stderr)
+        self.assertEqual(box.terminate(), 0, box.log())
+        self.assertNotIn(TOKEN, box.log() + done.stdout + done.stderr)
+
     def test_jobs_say_by_their_exit_code_what_is_wrong(self):
         health = STAND.job(IMAGE, "satchel", "health", options=("--network", "none"))
         self.assertEqual(health.returncode, 3)
@@ -246,7 +270,7 @@ class Backups(unittest.TestCase):
         directory = self.enterContext(tempfile.TemporaryDirectory(prefix="satchel-s3-"))
         server = self.enterContext(Radosgw(directory))
         server.make_bucket("satchel")
-        options = ["--network", "host", *STAND.new_data(), *self.with_environment(
+        options = ["--network", "host", *STAND.new_data(), *with_environment(
             AWS_ACCESS_KEY_ID=server.access_key, AWS_SECRET_ACCESS_KEY=server.secret_key,
             SATCHEL_BACKUP="s3://satchel/image", SATCHEL_BACKUP_ENDPOINT=server.endpoint,
             SATCHEL_BACKUP_REGION=server.region, SATCHEL_BACKUP_PATH_STYLE="yes",
@@ -254,7 +278,7 @@ class Backups(unittest.TestCase):
         box = STAND.run(IMAGE, *options)
         wait_until(lambda: " serving " in box.log(), "it serves")
         listen, ops = re.search(r"listening listen=(\S+) ops=(\S+)", box.log()).groups()
-        options += self.with_environment(SATCHEL_SERVER=listen, SATCHEL_OPS=ops)
+        options += with_environment(SATCHEL_SERVER=listen, SATCHEL_OPS=ops)
         for command, expected in (
                 (("satchel", "set", "cart:42", "apples"), ""),
                 (("satchel-bench", "--server", listen, "--keys", "1000", "--seconds", "1"), "get"),
@@ -267,11 +291,6 @@ class Backups(unittest.TestCase):
             self.assertEqual(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
             self.assertIn(expected, done.stdout)
         self.assertEqual(box.terminate(), 0, box.log())
-
-    @staticmethod
-    def with_environment(**values):
-        pairs = [("--env", f"{name}={value}") for name, value in values.items()]
-        return [word for pair in pairs for word in pair]
 
 
 def main():

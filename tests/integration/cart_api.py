@@ -451,11 +451,14 @@ class CartApi(unittest.TestCase):
         for arguments, environment in (
                 (("--nonsense",), {}), (("more",), {}), (("--quantity-max", "0"), {}),
                 (("--quantity-max", "9x"), {}), ((), {"CART_QUANTITY_MAX": "-5"}),
-                (("--token-file", "/nonexistent"), {}), (("--token-file", "/dev/null"), {})):
+                (("--token-file", "/nonexistent"), {}), (("--token-file", "/dev/null"), {}),
+                (("--token-file", __file__), {"CART_TOKEN": "open sesame"}),
+                ((), {"CART_TOKEN": "x" * 1025})):
             with self.subTest(arguments=arguments):
                 refused = run(*arguments, **environment)
                 self.assertEqual(refused.returncode, 2)
                 self.assertEqual(len(refused.stderr.splitlines()), 1, refused.stderr)
+                self.assertNotIn("sesame", refused.stderr)
         for address in ("nowhere", self.tasks[0].address):
             refused = run("--listen", address)
             self.assertEqual(refused.returncode, 1)

@@ -7,6 +7,7 @@ Stopping, starting what cannot start, health and metrics through a life, and sto
 import argparse
 import os
 import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -194,6 +195,49 @@ class Starting(StoreTest):
             file.write(b"short\n")
         for path in (os.path.join(directory, "missing"), short, directory, os.devnull):
             self.assertIn(path, self.refused(EXIT_START, *places, "--token-file", path))
+
+    def test_the_token_of_the_environment_counts_and_stays_secret(self):
+        secret = secrets.token_hex(20)
+        self.assertNotIn(secret, self.told_help(SATCHEL_TOKEN=secret))
+        store = self.new_store("--log-level", "debug")
+        store.environment = {"SATCHEL_TOKEN": secret}
+        store.start()
+        with Connection(store.address, token=secret.encode()) as conn:
+            self.assertEqual(conn.set(b"a", b"b"), native.OK)
+        with Connection(store.address, greet=False) as conn:
+            conn.send(native.hello(secret[::-1].encode()))
+            self.assertEqual([reply.status for reply in conn.take_all()], [native.UNAUTHENTICATED])
+        store.wait_for_line("wrong token")
+        told = [store.ask_ops(path)[1] for path in ("/", "/metrics", "/readyz", "/leader")]
+        for name in ("environ", "cmdline"):
+            told.append(Path(f"/proc/{store.process.pid}/{name}").read_bytes().decode())
+        self.assertIn("SATCHEL_TOKEN=\0", told[-2])  # so it is that of the process, and wiped
+        self.assertEqual(store.terminate(), EXIT_STOPPED)
+        told.append(store.log())
+        for directory, _, names in os.walk(store.directory):
+            told += [Path(directory, name).read_bytes().decode("latin-1") for name in names]
+        for text in told:
+            self.assertNotIn(secret, text)
+
+    def told_help(self, **environment):
+        return subprocess.run([OPTIONS.satcheld, "--help"], env={**os.environ, **environment},
+                              capture_output=True, text=True, timeout=DEADLINE_S, check=True).stdout
+
+    def test_a_token_that_cannot_be_meant_is_refused(self):
+        directory, places = self.places()
+        path = os.path.join(directory, "token")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("a secret in a file\n")
+        for arguments, environment, word in (
+                (("--token-file", path), {"SATCHEL_TOKEN": "another one of them"}, path),
+                ((), {"SATCHEL_TOKEN_FILE": path, "SATCHEL_TOKEN": "another one of them"}, path),
+                ((), {"SATCHEL_TOKEN": "short one"}, "SATCHEL_TOKEN has 9 bytes")):
+            line = self.refused(EXIT_USAGE, *places, *arguments, **environment)
+            self.assertIn(word, line)
+            self.assertNotIn(" one", line)
+        # None at all: what an empty secret must not become.
+        line = self.refused(EXIT_START, *places, "--listen", "0.0.0.0:0", SATCHEL_TOKEN="")
+        self.assertIn("without a token", line)
 
     def test_beyond_loopback_it_wants_a_token(self):
         for address in ("0.0.0.0:0", "[::]:0"):

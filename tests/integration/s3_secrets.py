@@ -6,7 +6,8 @@ for them: logs, answers of the ops port, command lines, files, the archive, and 
 
 What a core may hold: the environment that the process was started with, which is the operator's own, and
 nothing else. A store with credentials from a provider has none in its environment, so its memory has no
-secret at all that would be dumped. The ID of an access key is no secret; it is told in every request.
+secret at all that would be dumped. The token of the store's clients is in the messages that they send,
+and so it is looked for in everything but cores; its variable, which the store wipes, is not even there. The ID of an access key is no secret; it is told in every request.
 """
 
 import argparse
@@ -38,6 +39,7 @@ BUCKET = "satchel"
 SERVER = None
 CREDENTIALS_S = 12
 AUTHORIZATION = secrets.token_hex(20)
+TOKEN = secrets.token_hex(20)
 PIECE_BYTES = 12  # of a secret: so much of it counts as found
 CORE_S_MAX = 60
 PT_LOAD, PAGE_BYTES = 1, 4096
@@ -78,9 +80,10 @@ class Secrets(unittest.TestCase):
         self.secrets[f"token {self.numbers}"] = credentials.token
         return credentials
 
-    def store(self, **named):
+    def store(self, environment):
         return BackedUp(OPTIONS.satcheld, SERVER, f"s3://{BUCKET}/{self.id()}", "--log-level",
-                        "debug", endpoint=self.proxy.endpoint, **named)
+                        "debug", endpoint=self.proxy.endpoint,
+                        environment={**environment, "SATCHEL_TOKEN": TOKEN})
 
     def drive(self, store):
         """Whatever touches credentials, and all the trouble with them that is told."""
@@ -97,6 +100,7 @@ class Secrets(unittest.TestCase):
         self.assertEqual(found_in(data, self.secrets), {}, place)
 
     def search_everything(self, store):
+        self.secrets["token of the clients"] = TOKEN
         self.search("log", store.log().encode())
         for path in ("/backupz", "/metrics", "/readyz"):
             self.search(path, store.ask_ops(path)[1].encode())
@@ -115,6 +119,7 @@ class Secrets(unittest.TestCase):
                 self.search(key, client.get(BUCKET, key))
             except S3Error as why:
                 self.assertEqual(why.code, "NoSuchKey")  # it was removed just now
+        del self.secrets["token of the clients"]  # in a core it may be
 
     @staticmethod
     def processes(store):
@@ -133,7 +138,8 @@ class Secrets(unittest.TestCase):
             self.secrets["authorization"] = AUTHORIZATION
             environment = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
                            **ecs.environment(str(token_file))}
-            with self.store(environment=environment) as store, SteadyLoad(store.address):
+            with self.store(environment=environment) as store, \
+                    SteadyLoad(store.address, token=TOKEN.encode()):
                 self.drive(store)
                 ecs.fail(times=2, status=403, code="AccessDenied")
                 before = ecs.requests
@@ -152,10 +158,14 @@ class Secrets(unittest.TestCase):
                   f"archive, for {self.numbers} sets of credentials")
 
     def test_of_the_environment_are_in_the_environment_alone(self):
-        with self.store() as store, SteadyLoad(store.address):
+        environment = {"AWS_ACCESS_KEY_ID": SERVER.access_key,
+                       "AWS_SECRET_ACCESS_KEY": SERVER.secret_key}
+        with self.store(environment=environment) as store, \
+                SteadyLoad(store.address, token=TOKEN.encode()):
             self.drive(store)
             self.search_everything(store)
             core = take_core(store)
+            self.assertNotIn(f"SATCHEL_TOKEN={TOKEN}".encode(), core)
             mine = f"AWS_SECRET_ACCESS_KEY={SERVER.secret_key}\0".encode()
             self.assertIn(mine, core)  # so it is a core, and would show others
             self.search("core", core.replace(mine, b""))

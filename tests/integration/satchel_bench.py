@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests" / "support")]
 
 from harness import machine, servers  # noqa: E402
 from harness.server import Missing, Programs  # noqa: E402
-from processes import DEADLINE_S, wait_until  # noqa: E402
+from processes import DEADLINE_S, Satcheld, wait_until  # noqa: E402
 
 OPTIONS = None
 MEASURED, WRONG, USAGE, SERVER = range(4)
@@ -271,7 +272,7 @@ class LoadTest(unittest.TestCase):
     def test_what_cannot_be_run_is_refused_with_one_line(self):
         cases = (({"keys": "many"}, "--keys: \"many\" is not a number"),
                  ({"colour": "red"}, "no such option: --colour"),
-                 ({"scenario": "none-such"}, "No such file or directory"),
+                 ({"scenario": "none-such"}, "built in are cart, expiry-churn, "),
                  ({"server": "nowhere"}, "nowhere"),
                  ({"server-pid": 2 ** 31 - 1}, "server-pid: there is no such process"))
         for options, says in cases:
@@ -280,6 +281,30 @@ class LoadTest(unittest.TestCase):
                 self.assert_ended(done, USAGE, says)
                 self.assertEqual(len(done.said.splitlines()), 1, done.said)
 
+    def test_the_token_is_presented_in_both_protocols(self):
+        secret, wrong = "a secret of forty letters", "another one of forty letters"
+        path = Path(self.directory(), "token")
+        path.write_text(secret + "\n", encoding="ascii")
+        store = Satcheld(OPTIONS.programs.path("satcheld"))
+        store.environment = {"SATCHEL_TOKEN": secret}
+        self.enterContext(store)
+
+        def ended(code, says="", environment=None, **options):
+            with unittest.mock.patch.dict("os.environ", environment or {}):
+                done = load(store.address, **{**SHORT, **options})
+            self.assert_ended(done, code, says)
+            self.assertNotIn("forty letters", done.text + done.said)
+
+        for protocol in ("native", "resp"):
+            with self.subTest(protocol=protocol):
+                ended(MEASURED, protocol=protocol, environment={"SATCHEL_TOKEN": secret})
+                ended(MEASURED, protocol=protocol, environment={"SATCHEL_TOKEN_FILE": str(path)})
+                ended(MEASURED, protocol=protocol, token_file=path)
+                ended(SERVER, protocol=protocol, environment={"SATCHEL_TOKEN": wrong})
+        ended(SERVER, "the server is not ready: ")
+        ended(USAGE, "given twice", token_file=path, environment={"SATCHEL_TOKEN": secret})
+        ended(USAGE, "/nowhere", token_file="/nowhere")
+
     def test_scenarios_are_listed_and_options_explained(self):
         def ask(option):
             return subprocess.run([OPTIONS.programs.path("satchel-bench"), option], check=True,
@@ -287,6 +312,8 @@ class LoadTest(unittest.TestCase):
 
         listed = [line.split()[0] for line in ask("--list-scenarios").splitlines()]
         self.assertEqual(sorted(listed), sorted(SCENARIOS))
+        self.assertEqual(sorted(listed), sorted(path.stem for path in
+                                                (ROOT / "bench/scenarios").glob("*.conf")))
         for name in ("--server HOST:PORT", "--mix MIX", "--rate OPS_PER_S", "Exit codes"):
             self.assertIn(name, ask("--help"))
         self.assertRegex(ask("--version"), r"^satchel-bench \d+\.\d+\.\d+$")

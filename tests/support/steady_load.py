@@ -79,12 +79,14 @@ class SteadyLoad:
     after that; phases are begun by another thread than its own."""
 
     def __init__(self, address, rate_hz=200, sessions=2000, seed=1, prefix=b"k", after=None,
-                 may_be_cut=False):
+                 may_be_cut=False, token=None):
         """`after`: the load of an earlier run of the same store, whose changes come first. What had
-        no answer then is looked up. `may_be_cut`: the store may go before the load does."""
+        no answer then is looked up. `may_be_cut`: the store may go before the load does.
+        `token`: the store's, bytes."""
         self.address = address
         self.rate_hz = rate_hz
         self.may_be_cut = may_be_cut
+        self.token = token
         self.dice = random.Random(seed)
         self.keys = [b"%b%d" % (prefix, n) for n in range(sessions)]
         self.present = {}  # the model
@@ -100,7 +102,7 @@ class SteadyLoad:
         self.thread = threading.Thread(target=self._run)
 
     def __enter__(self):
-        self.connection = native.Connection(self.address, deadline_s=120)
+        self.connection = native.Connection(self.address, token=self.token, deadline_s=120)
         if self.unanswered is not None:
             self._settle(*self.unanswered)
         self.thread.start()
