@@ -206,8 +206,8 @@ class OpsPage(unittest.TestCase):
             for name in TIMES:
                 bars = f"document.querySelectorAll('#{name}-spread .bar').length"
                 self.assertGreater(page.js(bars), 1, name)
-            for name in ("rate", *TIMES):
-                line = f"document.querySelector('#{name}-plot .line').getTotalLength()"
+            for name in ("rate-plot .line", "read-plot .line", "change-plot .line", "change-plot .line.storage"):
+                line = f"document.querySelector('#{name}').getTotalLength()"
                 self.assertGreater(page.js(line), 5, name)
         self.end(page)
 
@@ -333,7 +333,7 @@ def take_picture(path):
         visitor = stack.enter_context(browser.visitor())
         stack.enter_context(Load(store))
         page = visitor.open(f"http://{store.ops}/")
-        page.view(960, 720)
+        page.view(960, 990)
         page.call("Emulation.setScrollbarsHidden", hidden=True)
         wait_until(lambda: page.js("samples.length") > 60, "there is something to see", 120)
         page.screenshot(path)

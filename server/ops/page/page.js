@@ -12,11 +12,12 @@ const RATE_POLLS = 10;   // a rate is that of so many polls
 const TIME_POLLS = 60;   // … and the times and what is wrong that of so many
 const SAMPLES_MAX = 300;
 const SPANS_S = [60, 120, 300]; // how much time a plot shows: enough for the oldest sample
-// What takes time: its figure and plots by the beginning of their ids, its histogram, and its words.
+// What takes time: the id of its figure, with which those of its plots begin, its histogram, and its words.
+const WAIT = {id: "wait", family: "satchel_durable_wait_seconds", labels: "", one: "answer", none: "No answer had to wait."};
 const TIMES = [
     {id: "read", family: "satchel_request_seconds", labels: 'op="read"', one: "read", none: "No reads."},
     {id: "change", family: "satchel_request_seconds", labels: 'op="change"', one: "change", none: "No changes."},
-    {id: "wait", family: "satchel_durable_wait_seconds", labels: "", one: "answer", none: "No answer had to wait."},
+    WAIT,
 ];
 
 const samples = [];      // oldest first, of one run of the server
@@ -215,10 +216,11 @@ function showPlots() {
     drawLines(element("rate-plot"), {...common, words: figureText,
         label: `Requests a second, now ${element("rate").textContent}`,
         lines: [{kind: "all", points: pointsOf((from, to) => rateOf(from, to, "satchel_requests_total"))}]});
-    for (const time of TIMES) {
+    for (const time of TIMES.filter((each) => each !== WAIT)) {
+        const storage = time.id === "change" ? [{kind: "storage", points: times(WAIT, 0.99)}] : [];
         drawLines(element(`${time.id}-plot`), {...common, words: durationText,
-            label: `99 % took less than ${element(time.id).textContent}`,
-            lines: [{kind: "p99", points: times(time, 0.99)}, {kind: "p50", points: times(time, 0.5)}]});
+            label: `99 % of the ${time.one}s took less than ${element(time.id).textContent}`,
+            lines: [{kind: "p99", points: times(time, 0.99)}, {kind: "p50", points: times(time, 0.5)}, ...storage]});
     }
 }
 
