@@ -185,7 +185,8 @@ class Output(EmfTest):
             self.assertEqual(line["_aws"]["LogGroupName"], "/ecs/shop")
             self.assertEqual(directive["Dimensions"], [["ServiceName"]] + (
                 [["ServiceName", "Op"]] if "Op" in line else []))
-        self.assertEqual({"hello", "set", "delete", "change", "other"}, {line["Op"] for line in checked.lines if "Op" in line})
+        self.assertEqual({"hello", "set", "delete", "change", "other"},
+                         {line["Op"] for line in checked.lines if "Op" in line})
 
     def test_arrays_are_within_the_published_format(self):
         pipe = Pipe()
