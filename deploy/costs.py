@@ -40,7 +40,7 @@ SNAPSHOTS_KEPT = 7 * 24
 COMPRESSED = 0.5
 METRICS = 100  # series that EMF makes, each billed
 EMF_KIB = 10  # a look, every 10 s
-ALARMS = 6
+ALARMS = 7
 
 
 def costs(load):

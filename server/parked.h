@@ -8,14 +8,17 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "latency.h"
 
 struct client;
 
 struct parked_reply {
     struct client *client; /* borrowed; counted in its in_flight */
     uint64_t gate_lsn;
-    int64_t since_ns; /* monotonic: when its request came */
+    int64_t since_ns; /* monotonic: since when it waits */
+    int64_t came_ns;  /* monotonic: when the bytes of its request came */
     uint32_t len;     /* bytes of the frame */
+    enum latency_op op;
 };
 
 struct parked {

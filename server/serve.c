@@ -59,14 +59,14 @@ bool serve_pause_if_needed(struct serve_worker *self, struct client *client)
 
 /* Notes the time that the commands of this turn run at. What the table says is true at this moment,
  * if the directory is ours at this moment; whoever is not the owner any more answers nothing. */
-static void begin_turn(struct serve_worker *self)
+static void begin_turn(struct serve_worker *self, int64_t now_ns)
 {
     if (!ownership_holds(&self->serve->owner)) {
         storage_death("the lease ran out: the storage was not reached in time");
     }
     self->has_run = true;
     self->now_ms = clock_wall_ms(self->serve->clock);
-    self->now_ns = clock_mono_ns(self->serve->clock);
+    self->now_ns = now_ns;
 }
 
 static void on_arrived(void *arg, struct conn *conn, struct view bytes)
@@ -94,9 +94,11 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
     (void)arg;
     struct serve_worker *self = worker_state(conn_worker(conn));
     struct client *client = conn_state(conn);
+    const int64_t received_ns = worker_received_ns(self->worker);
     if (!self->has_run) {
-        begin_turn(self);
+        begin_turn(self, received_ns);
     }
+    self->came_ns = client->kept_ns != 0 ? client->kept_ns : received_ns;
     prefetch_expected(self);
     if (!client->has_spoken) {
         client->has_spoken = true;
@@ -105,8 +107,29 @@ static size_t on_received(void *arg, struct conn *conn, struct view bytes, size_
             return bytes.len;
         }
     }
-    return client->redis != NULL ? serve_redis_received(self, client, bytes, need)
-                                 : serve_native_received(self, client, bytes, need);
+    size_t used = client->redis != NULL ? serve_redis_received(self, client, bytes, need)
+                                        : serve_native_received(self, client, bytes, need);
+    /* Requests that are looked at again later have been here all the time; of half a request the
+     * other half is still to come, and it is asked when that is here. */
+    bool is_kept = used < bytes.len && *need == 0;
+    client->kept_ns = is_kept ? self->came_ns : 0;
+    return used;
+}
+
+static void on_sent(void *arg, struct conn *conn, size_t taken, size_t unsent)
+{
+    (void)arg;
+    struct serve_worker *self = worker_state(conn_worker(conn));
+    struct client *client = conn_state(conn);
+    if (client == NULL || client->latency.count == 0) {
+        return;
+    }
+    struct metric_histogram *const histograms[LATENCY_OPS] = {
+        [LATENCY_READ] = &self->metrics.read_seconds,
+        [LATENCY_CHANGE] = &self->metrics.change_seconds,
+        [LATENCY_OTHER] = &self->metrics.other_seconds,
+    };
+    latency_sent(&client->latency, taken, unsent, clock_mono_ns(self->serve->clock), histograms);
 }
 
 /* ---- Waking up ------------------------------------------------------------------------------ */
@@ -151,9 +174,12 @@ static void release_parked(struct serve_worker *self)
     const struct parked_reply *first = NULL;
     while ((first = parked_first(&self->parked)) != NULL && first->gate_lsn <= durable_lsn) {
         struct client *client = first->client;
-        if (client->conn != NULL &&
-            buf_append(conn_out(client->conn), parked_frame(&self->parked)) != STATUS_OK) {
-            conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+        if (client->conn != NULL) {
+            if (buf_append(conn_out(client->conn), parked_frame(&self->parked)) == STATUS_OK) {
+                serve_answered(client, first->op, first->came_ns);
+            } else {
+                conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+            }
         }
         metric_observe_ns(&self->metrics.durable_seconds, self->now_ns - first->since_ns);
         parked_pop(&self->parked);
@@ -244,7 +270,7 @@ static void on_woken(void *arg, struct worker *worker)
 {
     (void)arg;
     struct serve_worker *self = worker_state(worker);
-    begin_turn(self);
+    begin_turn(self, clock_mono_ns(self->serve->clock));
     release_parked(self);
     run_loaded(self);
     serve_redis_deliver(self);
@@ -344,6 +370,7 @@ struct net_handler serve_handler(struct serve *self)
         .opened = on_opened,
         .arrived = on_arrived,
         .received = on_received,
+        .sent = on_sent,
         .closed = on_closed,
         .turned = on_turned,
         .woken = on_woken,

@@ -23,14 +23,29 @@ static void count_request(struct serve_metrics *metrics, unsigned opcode)
     metric_add(counters[opcode], 1);
 }
 
+static bool is_command(unsigned opcode)
+{
+    return opcode >= SATCHEL_OP_GET && opcode <= SATCHEL_OP_PATCH;
+}
+
+static enum latency_op op_of(unsigned opcode)
+{
+    return opcode == SATCHEL_OP_GET ? LATENCY_READ
+           : is_command(opcode)     ? LATENCY_CHANGE
+                                    : LATENCY_OTHER;
+}
+
 /* Keeps a request whose value has to be read first; NULL when there is no memory. */
 static struct waiting_load *waiting_load_new(struct serve_worker *self, struct client *client,
                                              const struct native_request *request, struct view body)
 {
     struct waiting_load *load = malloc(sizeof *load + body.len);
     if (load != NULL) {
-        *load = (struct waiting_load){
-            .worker = self, .client = client, .header = request->header, .body_len = body.len};
+        *load = (struct waiting_load){.worker = self,
+                                      .client = client,
+                                      .came_ns = self->came_ns,
+                                      .header = request->header,
+                                      .body_len = body.len};
         (void)put_view(load->body, body);
     }
     return load;
@@ -67,15 +82,11 @@ static void run_command(struct serve_worker *self, struct client *client,
     }
 }
 
-static bool is_command(unsigned opcode)
-{
-    return opcode >= SATCHEL_OP_GET && opcode <= SATCHEL_OP_PATCH;
-}
-
 static void run_request(struct serve_worker *self, struct client *client,
                         const struct native_request *request, struct view body, uint64_t hash)
 {
     const struct native_header *header = &request->header;
+    self->op = op_of(header->opcode);
     if (!client->greeted && header->opcode != SATCHEL_OP_HELLO &&
         header->opcode != SATCHEL_OP_PING) {
         serve_refuse(self, client, header, SATCHEL_HELLO_REQUIRED, NULL);
@@ -186,6 +197,7 @@ static void run_item(struct serve_worker *self, struct client *client,
     }
     metric_add(&self->metrics.malformed, 1);
     if (item->is_frame) {
+        self->op = LATENCY_OTHER;
         serve_refuse(self, client, &item->request.header, item->verdict, item->why);
     }
     if (item->close_detail != NULL) {
@@ -205,6 +217,7 @@ static void refuse_long_request_of_stranger(struct serve_worker *self, struct cl
         native_decode_header(rest, &header) != STATUS_OK) {
         return;
     }
+    self->op = LATENCY_OTHER;
     serve_refuse(self, client, &header, SATCHEL_HELLO_REQUIRED, NULL);
     conn_close(client->conn, CONN_CLOSE_PROTOCOL, "no HELLO first");
 }
@@ -270,6 +283,8 @@ bool serve_native_again(struct serve_worker *self, struct waiting_load *load)
     assert(verdict == SATCHEL_OK); /* it was decoded before */
     (void)verdict;
     uint64_t hash = store_hash(self->serve->store, request.command.id);
+    self->op = op_of(load->header.opcode);
+    self->came_ns = load->came_ns;
     return load->client->conn == NULL ||
            execute(self, load->client, &request, hash, load) == STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "latency.h"
 #include "parked.h"
 #include "proto/native.h"
 #include "redis/redis.h"
@@ -29,6 +30,10 @@
       "Requests that did not follow the protocol.")                                                \
     X(counter, denied, "satchel_authentication_failures_total", "", "Wrong or missing tokens.")    \
     X(gauge, parked, "satchel_parked_replies", "", "Replies that wait for the storage.")           \
+    X(histogram, read_seconds, "satchel_request_seconds", "op=\"read\"",                           \
+      "Time from the arrival of a request until its reply is handed to the kernel.")               \
+    X(histogram, change_seconds, "satchel_request_seconds", "op=\"change\"", "")                   \
+    X(histogram, other_seconds, "satchel_request_seconds", "op=\"other\"", "")                     \
     X(histogram, durable_seconds, "satchel_durable_wait_seconds", "",                              \
       "Time that replies waited for the storage.")
 /* clang-format on */
@@ -48,7 +53,9 @@ struct client {
     struct conn *conn;          /* borrowed; NULL when the connection is gone */
     struct redis_client *redis; /* owned; NULL: it does not speak that protocol */
     uint32_t in_flight;         /* parked replies and waiting loads */
-    bool greeted;               /* HELLO was accepted */
+    int64_t kept_ns; /* when what it asks and could not be answered yet came; 0: nothing is kept */
+    struct latency latency;
+    bool greeted;    /* HELLO was accepted */
     bool dismissed;  /* its connection is closed for what it sent: the rest is not looked at */
     bool paused;     /* by us: in_flight or the storage's backlog is at its limit */
     bool has_spoken; /* its first byte has told its protocol */
@@ -61,6 +68,7 @@ struct waiting_load {
     struct waiting_load *next;
     struct serve_worker *worker; /* borrowed */
     struct client *client;       /* counted in its in_flight */
+    int64_t came_ns;             /* when its bytes came */
     bool is_kept;                /* the connection has kept the request and reads it again */
     struct native_header header; /* … otherwise it is here */
     size_t body_len;
@@ -91,11 +99,13 @@ struct serve_worker {
     struct buf reply; /* for replies that are built in pieces */
     int64_t now_ms;   /* when the running turn began */
     int64_t now_ns;
-    bool drained;     /* GOAWAY was sent to all */
-    bool lagging;     /* clients may be paused because the storage lags behind */
-    uint32_t waiting; /* loads under way */
-    bool has_run;     /* commands in this turn of the loop */
-    bool is_awaiting; /* some of their replies wait for the storage */
+    int64_t came_ns;    /* when the bytes of the request that is being answered came */
+    enum latency_op op; /* what that request is */
+    bool drained;       /* GOAWAY was sent to all */
+    bool lagging;       /* clients may be paused because the storage lags behind */
+    uint32_t waiting;   /* loads under way */
+    bool has_run;       /* commands in this turn of the loop */
+    bool is_awaiting;   /* some of their replies wait for the storage */
     struct serve_metrics metrics;
     /* The lowest lsn a parked reply waits for; 0: none. Written by the worker, read by the journal
      * thread; see serve_on_durable. */
@@ -128,6 +138,10 @@ struct serve_answer {
 /** A store_reply_fn whose argument is a struct serve_answer: runs with the session locked and
  * encodes the reply straight from the session's memory. */
 void serve_answer(void *arg, const struct store_reply *from);
+
+/** Notes that a reply was appended to what its connection sends: when it leaves, its request has
+ *  taken from `came_ns` until then. */
+void serve_answered(struct client *client, enum latency_op op, int64_t came_ns);
 
 /** Sends a frame that was built in worker->reply, now or when `gate_lsn` is durable. */
 void serve_send(struct serve_worker *self, struct client *client, uint64_t gate_lsn);

@@ -102,6 +102,7 @@ size_t serve_redis_received(struct serve_worker *self, struct client *client, st
         }
         metric_add(&self->metrics.op_redis, 1);
         used += request.used;
+        self->op = request.changes ? LATENCY_CHANGE : request.reads ? LATENCY_READ : LATENCY_OTHER;
         if (self->reply.len != 0) {
             serve_send(self, client, request.gate_lsn);
         }
@@ -133,6 +134,7 @@ static void send_published(void *conn, struct view bytes, uint64_t gate_lsn, boo
         conn_close(client->conn, CONN_CLOSE_LIMIT, "it does not read what it has subscribed to");
         return;
     }
+    self->op = LATENCY_NONE;
     if (bytes.len != 0) {
         serve_send(self, client, gate_lsn);
     }

@@ -6,11 +6,24 @@ static bool is_durable(const struct serve_worker *self, uint64_t gate_lsn)
     return gate_lsn == 0 || gate_lsn <= store_durable_lsn(self->serve->store);
 }
 
+void serve_answered(struct client *client, enum latency_op op, int64_t came_ns)
+{
+    if (op != LATENCY_NONE) {
+        latency_add(&client->latency, op, came_ns);
+    }
+}
+
 /* Parks the last `len` bytes of self->parked.bytes. */
 static void park(struct serve_worker *self, struct client *client, uint64_t gate_lsn, size_t len)
 {
     struct parked_reply reply = {
-        .client = client, .gate_lsn = gate_lsn, .since_ns = self->now_ns, .len = (uint32_t)len};
+        .client = client,
+        .gate_lsn = gate_lsn,
+        .since_ns = self->now_ns,
+        .came_ns = self->came_ns,
+        .len = (uint32_t)len,
+        .op = self->op,
+    };
     if (parked_push(&self->parked, &reply) != STATUS_OK) {
         self->parked.bytes.len -= len;
         conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
@@ -34,7 +47,9 @@ void serve_send(struct serve_worker *self, struct client *client, uint64_t gate_
     bool now = !is_behind && is_durable(self, gate_lsn);
     if (buf_append(now ? conn_out(client->conn) : &self->parked.bytes, frame) != STATUS_OK) {
         conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
-    } else if (!now) {
+    } else if (now) {
+        serve_answered(client, self->op, self->came_ns);
+    } else {
         park(self, client, gate_lsn, frame.len);
     }
 }
@@ -50,6 +65,8 @@ void serve_refuse(struct serve_worker *self, struct client *client,
     };
     if (client->conn != NULL && native_encode_reply(conn_out(client->conn), &reply) != STATUS_OK) {
         conn_close(client->conn, CONN_CLOSE_LIMIT, "out of memory");
+    } else if (client->conn != NULL) {
+        serve_answered(client, self->op, self->came_ns);
     }
     metric_add(&self->metrics.refused, 1);
 }
@@ -105,7 +122,9 @@ void serve_answer(void *arg, const struct store_reply *from)
     size_t before = out->len;
     if (native_encode_reply(out, &reply) != STATUS_OK) {
         conn_close(self->client->conn, CONN_CLOSE_LIMIT, "out of memory");
-    } else if (!now) {
+    } else if (now) {
+        serve_answered(self->client, worker->op, worker->came_ns);
+    } else {
         park(worker, self->client, from->gate_lsn, out->len - before);
     }
 }

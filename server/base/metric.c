@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-void metric_observe_ns(struct metric_histogram *self, int64_t duration_ns)
+void metric_observe_many_ns(struct metric_histogram *self, int64_t duration_ns, uint64_t count)
 {
     uint64_t ns = duration_ns > 0 ? (uint64_t)duration_ns : 0;
     uint64_t us = ns / 1000 + (ns % 1000 != 0); /* rounded up: a bound belongs to its bucket */
@@ -14,9 +14,9 @@ void metric_observe_ns(struct metric_histogram *self, int64_t duration_ns)
     }
     /* One writing thread, so a load and a store do, as in metric_add(). */
     uint64_t hits = atomic_load_explicit(&self->buckets[bucket], memory_order_relaxed);
-    atomic_store_explicit(&self->buckets[bucket], hits + 1, memory_order_relaxed);
+    atomic_store_explicit(&self->buckets[bucket], hits + count, memory_order_relaxed);
     uint64_t sum_ns = atomic_load_explicit(&self->sum_ns, memory_order_relaxed);
-    atomic_store_explicit(&self->sum_ns, sum_ns + ns, memory_order_relaxed);
+    atomic_store_explicit(&self->sum_ns, sum_ns + ns * count, memory_order_relaxed);
 }
 
 double metric_bucket_bound(unsigned bucket)

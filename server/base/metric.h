@@ -103,8 +103,15 @@ static inline int64_t metric_gauge_get(const struct metric_gauge *self)
     return atomic_load_explicit(&self->value, memory_order_relaxed);
 }
 
-/** Counts one duration (negative counts as 0). One writing thread. */
-void metric_observe_ns(struct metric_histogram *self, int64_t duration_ns);
+/** Counts `count` equal durations (negative ones count as 0) at the price of one. One writing
+ *  thread. */
+void metric_observe_many_ns(struct metric_histogram *self, int64_t duration_ns, uint64_t count);
+
+/** Counts one duration. One writing thread. */
+static inline void metric_observe_ns(struct metric_histogram *self, int64_t duration_ns)
+{
+    metric_observe_many_ns(self, duration_ns, 1);
+}
 
 /** Upper bound of a bucket in seconds, inclusive; infinite for the last one. */
 double metric_bucket_bound(unsigned bucket);

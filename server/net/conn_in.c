@@ -93,6 +93,11 @@ static size_t recv_once(struct conn *self, uint8_t *into, size_t room)
     return 0;
 }
 
+static void note_time(struct worker *worker)
+{
+    worker->received_ns = clock_mono_ns(&worker->net->clock);
+}
+
 /* Receives into the worker's buffer, behind what was left over. */
 static void receive_shared(struct conn *self)
 {
@@ -111,6 +116,9 @@ static void receive_shared(struct conn *self)
     size_t got = recv_once(self, behind, IN_BYTES - worker->in_used - self->in.len);
     if (got == 0) {
         return;
+    }
+    if (worker->input_count == 0) {
+        note_time(worker);
     }
     struct view bytes = view_of(start, self->in.len + got);
     worker->in_used += bytes.len;
@@ -137,6 +145,7 @@ static void receive_large(struct conn *self)
     size_t got = recv_once(self, in->ptr + in->len, room);
     if (got != 0) {
         in->len += got;
+        note_time(self->worker);
         deliver(self, buf_view(in));
     }
 }
@@ -172,6 +181,7 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg)
     if (self->is_replaying) {
         /* If the socket is readable as well, it will say so again: events are level-triggered. */
         self->is_replaying = false;
+        note_time(worker);
         deliver(self, buf_view(&self->in));
     } else if (self->is_reading) {
         receive_large(self);

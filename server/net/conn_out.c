@@ -105,6 +105,15 @@ static size_t send_once(struct conn *self, const uint8_t *bytes, size_t len)
     return (size_t)sent;
 }
 
+/* To be called when the buffers are in order again. A broken connection's replies are lost. */
+static void tell_sent(struct conn *self, size_t taken, size_t unsent)
+{
+    const struct net_handler *handler = &self->worker->net->handler;
+    if (handler->sent != NULL && taken != 0 && !self->is_broken) {
+        handler->sent(handler->arg, self, taken, unsent);
+    }
+}
+
 static void conn_on_writable(evutil_socket_t fd, short what, void *arg);
 
 static void wait_writable(struct conn *self)
@@ -165,6 +174,7 @@ static void send_own(struct conn *self)
             self->out_sent = 0;
         }
     }
+    tell_sent(self, taken, unsent_bytes(self));
 }
 
 /* Ends a connection that fail() condemned outside a callback of its own. */
@@ -244,6 +254,7 @@ void conn_send_collected(struct conn *self)
         limit_unsent(self);
     }
     collected->len = 0;
+    tell_sent(self, taken, unsent_bytes(self));
     if (collected->cap > OUT_KEPT_BYTES) {
         buf_free(collected);
     }
@@ -256,7 +267,9 @@ void conn_send_last(struct conn *self)
         return;
     }
     if (unsent_bytes(self) != 0 && !self->is_writing) {
-        (void)send_once(self, self->out.ptr + self->out_sent, unsent_bytes(self));
+        size_t taken = send_once(self, self->out.ptr + self->out_sent, unsent_bytes(self));
+        self->out_sent += taken;
+        tell_sent(self, taken, unsent_bytes(self));
     }
     (void)shutdown(self->fd, SHUT_WR);
     /* MSG_TRUNC makes TCP drop the bytes instead of copying them (tcp(7)), so the buffer stays as

@@ -49,9 +49,9 @@ enum conn_close_reason {
 };
 
 /*
- * What the protocol layer does; none of the functions may be NULL. All run on the connection's
- * worker thread. They may call everything here that takes a connection of that worker, also
- * conn_close() of the one they are about or of another.
+ * What the protocol layer does; none of the functions but `sent` may be NULL. All run on the
+ * connection's worker thread. They may call everything here that takes a connection of that worker,
+ * also conn_close() of the one they are about or of another.
  */
 struct net_handler {
     /* A worker thread starts / ends; what `worker_started` returns is worker_state() from then on.
@@ -70,6 +70,10 @@ struct net_handler {
      * because conn_is_full() or conn_pause() leaves *need at 0 and is called again by itself when
      * there is room or conn_resume() was called. `bytes` is valid during the call. */
     size_t (*received)(void *arg, struct conn *conn, struct view bytes, size_t *need);
+    /* The kernel took `taken` more bytes of what was appended, and `unsent` bytes are left: called
+     * behind each send that took any. Nothing is to be appended or closed here. NULL: nobody wants
+     * to know. */
+    void (*sent)(void *arg, struct conn *conn, size_t taken, size_t unsent);
     /* The connection is gone; conn is valid during the call, never afterwards, and conn_out() is
      * not to be called any more. */
     void (*closed)(void *arg, struct conn *conn);
@@ -121,6 +125,11 @@ enum status net_register_metrics(struct net *self, struct metric_registry *regis
 void worker_wake(struct worker *self);
 
 void *worker_state(const struct worker *self);
+
+/** When the bytes came that `received` is shown now, monotonic in nanoseconds: the clock is looked
+ *  at once for all connections that are received from together. For bytes that it sees once more,
+ *  because it had stopped early, that is the time of this second look. Worker thread. */
+int64_t worker_received_ns(const struct worker *self);
 
 /** Visits every connection of the worker. The callback may call conn_out, conn_pause, conn_resume
  *  and conn_close, for any of them. Worker thread. */

@@ -63,6 +63,11 @@ void *worker_state(const struct worker *self)
     return self->state;
 }
 
+int64_t worker_received_ns(const struct worker *self)
+{
+    return self->received_ns;
+}
+
 void worker_each_conn(struct worker *self, void (*visit)(void *arg, struct conn *conn), void *arg)
 {
     struct walk walk = {.next = self->conns, .outer = self->walks};

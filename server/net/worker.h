@@ -79,7 +79,8 @@ struct worker {
     struct conn *current;
     struct input inputs[INPUTS_MAX]; /* one a connection at most */
     unsigned input_count;
-    size_t in_used; /* of `in`, by inputs */
+    size_t in_used;      /* of `in`, by inputs */
+    int64_t received_ns; /* see worker_received_ns() */
 
     struct conn *conns;     /* all open connections */
     struct walk *walks;     /* innermost first */

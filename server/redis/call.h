@@ -44,6 +44,7 @@ struct redis_call {
     void *waiter; /* of store_transact() */
     uint64_t
         gate_lsn;    /* what the reply depends on; a command that walks sets it, see store_scan() */
+    uint32_t ran;    /* flags of the commands that were run: its own, and EXEC's steps' */
     bool is_waiting; /* a value has to be read: nothing has happened, the command runs again */
 };
 

@@ -248,6 +248,7 @@ static void exec_body(void *arg, struct transaction *transaction)
                                                self->call->now_ms);
         call.keys = client->worker->keys + step->first_key;
         call.key_count = step->key_count;
+        self->call->ran |= step->command->flags;
         out->is_resp3 = client->is_resp3; /* HELLO may be one of them */
         step->command->handler(&call);
     }

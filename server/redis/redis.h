@@ -70,6 +70,8 @@ struct redis_request {
     size_t used;
     size_t need;
     uint64_t gate_lsn; /* the reply may leave when this is durable; 0: at once */
+    bool reads;        /* it looked at sessions that it names, and could not change them */
+    bool changes;      /* it could; EXEC: one of its commands could */
     bool ends;         /* the connection ends behind this reply */
 };
 

@@ -195,7 +195,10 @@ static void run(struct redis_call *call)
 {
     struct redis_client *client = call->client;
     struct redis_worker *worker = client->worker;
-    if ((call->command->flags & REDIS_WALKS) != 0 ||
+    bool walks = (call->command->flags & REDIS_WALKS) != 0;
+    /* A walk takes as long as there are many sessions: that is no read like others. */
+    call->ran = call->command->flags & ~(walks ? (uint32_t)REDIS_READONLY : 0);
+    if (walks ||
         (call->command->first_key == 0 && (call->command->flags & REDIS_MOVABLE_KEYS) == 0)) {
         call->command->handler(call);
         return;
@@ -372,6 +375,12 @@ static void withhold(struct redis_client *client, struct buf *out, size_t before
     out->len = before;
 }
 
+static void note_effect(struct redis_request *request, const struct redis_call *call)
+{
+    request->changes = (call->ran & (REDIS_WRITE | REDIS_MAKES_KEYS)) != 0;
+    request->reads = !request->changes && (call->ran & REDIS_READONLY) != 0;
+}
+
 static struct resp_limits limits_of(const struct redis_client *client)
 {
     uint64_t value_bytes_max = client->worker->redis->options.value_bytes_max;
@@ -411,6 +420,8 @@ enum redis_outcome redis_answer(struct redis_client *self, struct redis_request 
     struct resp_writer out = {.to = request->out, .is_resp3 = self->is_resp3};
     size_t before = request->out->len;
     request->gate_lsn = 0;
+    request->reads = false;
+    request->changes = false;
     request->ends = false;
     enum status status = resp_decode(&worker->request, &limits, &self->progress, request->bytes,
                                      &request->used, &request->need);
@@ -433,6 +444,7 @@ enum redis_outcome redis_answer(struct redis_client *self, struct redis_request 
             return REDIS_WAITING;
         }
         request->gate_lsn = call.gate_lsn;
+        note_effect(request, &call);
         withhold(self, request->out, before);
     }
     request->ends = self->ends || out.has_failed;

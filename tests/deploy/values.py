@@ -262,6 +262,7 @@ class Values(unittest.TestCase):
         #  name            threshold, periods, statistic, comparison, without data
         wanted = {
             "NobodyServes": (1, 2, "Maximum", "LessThanThreshold", "breaching"),
+            "SlowReads": (500000, 3, "p99", "GreaterThanThreshold", "notBreaching"),
             "SlowAnswers": (500000, 3, "p99", "GreaterThanThreshold", "notBreaching"),
             "Errors": (5, 1, "Sum", "GreaterThanThreshold", "notBreaching"),
             "BackupBehind": (60, 5, "Maximum", "GreaterThanThreshold", "breaching"),

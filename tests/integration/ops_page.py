@@ -26,9 +26,10 @@ from slow_fs import SlowFs  # noqa: E402
 from steady_load import SteadyLoad  # noqa: E402
 
 OPTIONS = None
-RATE_POLLS, WAIT_POLLS = 10, 60  # as in server/ops/page/page.js
-WAITS = "satchel_durable_wait_seconds"
-FIGURES = ["sessions", "rate", "wait", "lag", "checkpoint", "memory", "connections", "errors"]
+RATE_POLLS, TIME_POLLS = 10, 60  # as in server/ops/page/page.js
+TIMES = {"read": ("satchel_request_seconds", '{op="read",'), "change": ("satchel_request_seconds", '{op="change",'),
+         "wait": ("satchel_durable_wait_seconds", "{")}
+FIGURES = ["sessions", "rate", *TIMES, "lag", "checkpoint", "memory", "connections", "errors"]
 
 # Before the page's own script: keeps every answer of /metrics, and whatever goes wrong in the page.
 # What is in `watched.said` is given to the page instead of what the server says.
@@ -67,10 +68,11 @@ def total(sample, family, but=()):
                if name.split("{")[0] == family and not any(label in name for label in but))
 
 
-def quantile(first, last, family, share):
+def quantile(first, last, histogram, share):
     """As Prometheus' histogram_quantile() has it, of what came between two samples."""
+    family, labels = histogram
     buckets = sorted((float(name.split('le="')[1].split('"')[0]), value - first.get(name, 0))
-                     for name, value in last.items() if name.startswith(family + "_bucket{"))
+                     for name, value in last.items() if name.startswith(f"{family}_bucket{labels}"))
     rank = buckets[-1][1] * share
     below, seen = 0, 0
     for bound, count in buckets:
@@ -164,7 +166,8 @@ class OpsPage(unittest.TestCase):
         return {
             "sessions": last["satchel_sessions"],
             "rate": rate("satchel_requests_total"),
-            "wait": quantile(samples[max(len(samples) - 1 - WAIT_POLLS, 0)], last, WAITS, 0.99),
+            **{name: quantile(samples[max(len(samples) - 1 - TIME_POLLS, 0)], last, histogram, 0.99)
+               for name, histogram in TIMES.items()},
             "lag": last["satchel_journal_undurable_bytes"],
             "checkpoint": last["satchel_checkpoint_age_seconds"],
             "memory": last["satchel_memory_bytes"],
@@ -196,14 +199,16 @@ class OpsPage(unittest.TestCase):
                 wait_until(is_equal, "what it shows is what /metrics said")
             except AssertionError:
                 self.fail(f"shown and said: {differs}")
-            for name in ("sessions", "rate", "wait", "memory", "connections"):
+            for name in ("sessions", "rate", *TIMES, "memory", "connections"):
                 self.assertGreater(wanted[name], 0, name)
             self.assertGreaterEqual(wanted["checkpoint"], 0)
             self.assertFalse(page.is_shown("#backup-box"), "there are no backups")
-            bars = "document.querySelectorAll('#spread-plot .bar').length"
-            self.assertGreater(page.js(bars), 1)
-            line = "document.querySelector('#rate-plot .line').getTotalLength()"
-            self.assertGreater(page.js(line), 5)
+            for name in TIMES:
+                bars = f"document.querySelectorAll('#{name}-spread .bar').length"
+                self.assertGreater(page.js(bars), 1, name)
+            for name in ("rate-plot .line", "read-plot .line", "change-plot .line", "change-plot .line.storage"):
+                line = f"document.querySelector('#{name}').getTotalLength()"
+                self.assertGreater(page.js(line), 5, name)
         self.end(page)
 
     def test_a_server_that_is_gone_or_silent_is_not_shown_as_live(self):
@@ -328,7 +333,7 @@ def take_picture(path):
         visitor = stack.enter_context(browser.visitor())
         stack.enter_context(Load(store))
         page = visitor.open(f"http://{store.ops}/")
-        page.view(960, 720)
+        page.view(960, 990)
         page.call("Emulation.setScrollbarsHidden", hidden=True)
         wait_until(lambda: page.js("samples.length") > 60, "there is something to see", 120)
         page.screenshot(path)

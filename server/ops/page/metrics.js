@@ -52,13 +52,17 @@ function rateOf(from, to, name, only) {
 
 /**
  * What went into each bucket of a histogram between two samples: [{above, upTo, count}], in seconds,
- * from the fastest to the slowest. The store writes buckets that include the ones before them.
+ * from the fastest to the slowest; of a family with several histograms `only` takes the labels of
+ * one. The store writes buckets that include the ones before them.
  */
-function bucketsBetween(from, to, name) {
+function bucketsBetween(from, to, name, only = () => true) {
     const buckets = [];
     let above = 0;
     let countAbove = 0;
     for (const [labels, count] of to.families.get(`${name}_bucket`) ?? []) {
+        if (!only(labels)) {
+            continue;
+        }
         const bound = /(?:^|,)le="([^"]+)"/.exec(labels)[1];
         const upTo = bound === "+Inf" ? Infinity : Number(bound);
         const grown = count - (valueOf(from, `${name}_bucket`, labels) ?? 0);

@@ -2,17 +2,23 @@
  * The page: asks the server it came from once a second, and shows what it answers.
  *
  * Every figure belongs to the last answer, and the page says how old that is as soon as the next one
- * is late. Rates and waits come from the difference to an earlier sample; how long ago that was is
+ * is late. Rates and times come from the difference to an earlier sample; how long ago that was is
  * written beside them, because a page that nobody looks at is woken rarely by its browser.
  */
 const POLL_MS = 1000;
 const STALE_MS = 3000;   // an answer older than this is not called live any more
 const TICK_MS = 250;
 const RATE_POLLS = 10;   // a rate is that of so many polls
-const WAIT_POLLS = 60;   // … and the waits and what is wrong that of so many
+const TIME_POLLS = 60;   // … and the times and what is wrong that of so many
 const SAMPLES_MAX = 300;
 const SPANS_S = [60, 120, 300]; // how much time a plot shows: enough for the oldest sample
-const WAITS = "satchel_durable_wait_seconds";
+// What takes time: the id of its figure, with which those of its plots begin, its histogram, and its words.
+const WAIT = {id: "wait", family: "satchel_durable_wait_seconds", labels: "", one: "answer", none: "No answer had to wait."};
+const TIMES = [
+    {id: "read", family: "satchel_request_seconds", labels: 'op="read"', one: "read", none: "No reads."},
+    {id: "change", family: "satchel_request_seconds", labels: 'op="change"', one: "change", none: "No changes."},
+    WAIT,
+];
 
 const samples = [];      // oldest first, of one run of the server
 let readyText = "";
@@ -139,16 +145,21 @@ function showTrouble() {
     }
 }
 
-function showWaits(from, to) {
-    const buckets = bucketsBetween(from, to, WAITS);
-    const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => quantileIn(buckets, share));
+const timesBetween = (from, to, {family, labels}) =>
+    bucketsBetween(from, to, family, (these) => these.startsWith(labels));
+
+function showTimes(from, to) {
     const span = `in the last ${ageText(secondsBetween(from, to))}`;
-    showFigure("wait", p99, durationText(p99),
-        p99 === undefined ? "no answer had to wait" : `half ${durationText(p50)}, p90 ${durationText(p90)}, ${span}`);
-    setText("spread-span", span);
-    drawBars(element("spread-plot"),
-        {label: `Of ${several(countIn(buckets), "answer")} that waited for the storage half took less `
-            + `than ${durationText(p50)} and 99 % less than ${durationText(p99)}`, buckets});
+    for (const time of TIMES) {
+        const buckets = timesBetween(from, to, time);
+        const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => quantileIn(buckets, share));
+        const what = several(countIn(buckets), time.one);
+        showFigure(time.id, p99, durationText(p99), p99 === undefined ? `none ${span}`
+            : `half ${durationText(p50)}, p90 ${durationText(p90)}, ${span}`);
+        setText(`${time.id}-span`, span);
+        drawBars(element(`${time.id}-spread`), {...time, buckets,
+            label: `Of ${what} half took less than ${durationText(p50)} and 99 % less than ${durationText(p99)}`});
+    }
 }
 
 function showRates(from, to) {
@@ -198,27 +209,30 @@ function pointsOf(valueBetween) {
 }
 
 function showPlots() {
-    const waits = (share) => pointsOf((from, to) => quantileIn(bucketsBetween(from, to, WAITS), share));
+    const times = (time, share) => pointsOf((from, to) => quantileIn(timesBetween(from, to, time), share));
     const oldest = (performance.now() - samples[0].at) / 1000;
     const common = {spanSeconds: SPANS_S.find((span) => span >= oldest) ?? SPANS_S.at(-1),
         gapSeconds: STALE_MS / 1000};
     drawLines(element("rate-plot"), {...common, words: figureText,
         label: `Requests a second, now ${element("rate").textContent}`,
         lines: [{kind: "all", points: pointsOf((from, to) => rateOf(from, to, "satchel_requests_total"))}]});
-    drawLines(element("wait-plot"), {...common, words: durationText,
-        label: `99 % of the answers waited less than ${element("wait").textContent} for the storage`,
-        lines: [{kind: "p99", points: waits(0.99)}, {kind: "p50", points: waits(0.5)}]});
+    for (const time of TIMES.filter((each) => each !== WAIT)) {
+        const storage = time.id === "change" ? [{kind: "storage", points: times(WAIT, 0.99)}] : [];
+        drawLines(element(`${time.id}-plot`), {...common, words: durationText,
+            label: `99 % of the ${time.one}s took less than ${element(time.id).textContent}`,
+            lines: [{kind: "p99", points: times(time, 0.99)}, {kind: "p50", points: times(time, 0.5)}, ...storage]});
+    }
 }
 
 function show() {
     if (samples.length > 0) {
         const to = samples.at(-1);
-        trouble = troubleOf(samples, sampleBefore(WAIT_POLLS), backup);
+        trouble = troubleOf(samples, sampleBefore(TIME_POLLS), backup);
         setText("state-role", roleText(to));
         showTrouble();
         showGauges(to);
         showRates(sampleBefore(RATE_POLLS), to);
-        showWaits(sampleBefore(WAIT_POLLS), to);
+        showTimes(sampleBefore(TIME_POLLS), to);
         showBackup();
         showPlots();
     }

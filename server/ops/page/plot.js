@@ -69,19 +69,22 @@ function drawLines(svg, {label, lines, words, spanSeconds, gapSeconds}) {
         svgNode("text", {x: room.right, y: PLOT_HEIGHT - 5, class: "end"}, "now"));
 }
 
-/** Bars, one for each bucket between the first and the last that is not empty. */
-function drawBars(svg, {label, buckets}) {
+/**
+ * Bars, one for each bucket between the first and the last that is not empty. `one` names what is in
+ * them, `none` says that nothing is.
+ */
+function drawBars(svg, {label, buckets, one, none}) {
     const room = beginPlot(svg, label);
     const first = buckets.findIndex((bucket) => bucket.count > 0);
     if (first < 0) {
-        svg.append(svgNode("text", {x: room.left, y: room.bottom - 10}, "No answer had to wait."));
+        svg.append(svgNode("text", {x: room.left, y: room.bottom - 10}, none));
         return;
     }
     const shown = buckets.slice(Math.max(first - 1, 0),
         buckets.findLastIndex((bucket) => bucket.count > 0) + 2);
     const most = Math.max(...shown.map((bucket) => bucket.count));
     const step = (room.right - room.left) / shown.length;
-    drawHeight(svg, room, 1, several(most, "answer"));
+    drawHeight(svg, room, 1, several(most, one));
     drawHeight(svg, room, 0, "");
     let free = 0; // from where on the next label fits
     shown.forEach(({above, upTo, count}, i) => {

@@ -54,7 +54,7 @@ const ALARMS = [
         (n) => `${several(n, "snapshot")} could not be taken or stored.`],
 ];
 
-const SLOW_S = 1; // an answer that waits longer for the storage is worth a word
+const SLOW_S = 1; // a read that takes longer, or an answer that waits longer for the storage, is worth a word
 const FULL_SHARE = 0.9;
 const LEASE_S_LEAST = 10; // of a shorter lease whole seconds say too little
 const LEASE_SHARE = 0.4;  // heartbeats come several times a lease time, so it never gets here
@@ -66,6 +66,13 @@ function storageTrouble(from, to) {
     }
     const slow = quantileIn(bucketsBetween(from, to, "satchel_durable_wait_seconds"), 0.99);
     return slow > SLOW_S ? [`1 % of the answers waited more than ${durationText(slow)} for the storage.`] : [];
+}
+
+function readTrouble(from, to) {
+    const slow = quantileIn(bucketsBetween(from, to, "satchel_request_seconds",
+        (labels) => labels.startsWith('op="read"')), 0.99);
+    return slow > SLOW_S ? [`1 % of the reads took more than ${durationText(slow)}: their values are not in memory, `
+        + "or clients do not take their answers."] : [];
 }
 
 function leaseTrouble(samples) {
@@ -114,6 +121,6 @@ function troubleOf(samples, from, backup) {
         const grown = growthOf(from, to, name, (these) => these === labels);
         return grown > 0 ? [`In the last ${span}: ${words(grown)}`] : [];
     });
-    return [...storageTrouble(from, to), ...leaseTrouble(samples), ...backupTrouble(backup),
+    return [...storageTrouble(from, to), ...readTrouble(from, to), ...leaseTrouble(samples), ...backupTrouble(backup),
         ...fullTrouble(to), ...counted];
 }

@@ -54,6 +54,16 @@ Test(metric, a_bound_belongs_to_its_bucket_and_the_last_bucket_takes_the_rest)
     }
 }
 
+Test(metric, equal_durations_are_counted_at_once)
+{
+    struct metric_histogram histogram = {0};
+    metric_observe_many_ns(&histogram, 1500, 16);
+    metric_observe_many_ns(&histogram, -5, 2);
+    cr_assert(eq(u64, histogram.buckets[0], 2));
+    cr_assert(eq(u64, histogram.buckets[1], 16));
+    cr_assert(eq(u64, histogram.sum_ns, 16 * 1500));
+}
+
 Test(metric, bounds_double_from_one_microsecond_to_infinity)
 {
     cr_assert(ieee_ulp_eq(dbl, metric_bucket_bound(0), 1e-6, 2));
