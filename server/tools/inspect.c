@@ -279,6 +279,9 @@ static int inspect_all(void *arg)
         (void)printf("data file  none\n");
     }
     inspect_journal(self);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        return TOOL_UNCHECKED;
+    }
     return self->failed ? TOOL_DAMAGED : TOOL_SOUND;
 }
 
@@ -291,7 +294,6 @@ static uint64_t look(void *arg, const struct place *place, const char *no_data_f
     *self = (struct inspect){
         .options = self->options, .held = self->held, .place = place, .code = TOOL_UNCHECKED};
     if (self->held >= 0 && (ftruncate(self->held, 0) != 0 || lseek(self->held, 0, SEEK_SET) != 0)) {
-        (void)snprintf(self->crash, sizeof self->crash, "no memory to hold what it says");
         return UINT64_MAX;
     }
     if (guard_run(inspect_all, self, &self->code, self->crash, sizeof self->crash)) {
@@ -331,12 +333,16 @@ static enum tool_exit conclude(const struct inspect *inspect, const struct looks
         (void)snprintf(why, sizeof why, "LMDB crashed on the data file (%s)", inspect->crash);
         return complain(summary, TOOL_DAMAGED, why);
     }
-    summary_set(summary, json_pack("{s:s, s:b, s:s, s:I, s:I, s:I, s:I}", "dir", dir, "beside",
-                                   looks->is_beside, "owner", looks->owner, "segments",
-                                   (json_int_t)inspect->segments, "frames",
-                                   (json_int_t)inspect->frames_total, "last_lsn",
-                                   (json_int_t)inspect->last_lsn, "problems",
-                                   (json_int_t)inspect->problems));
+    if (inspect->code == TOOL_UNCHECKED) {
+        return complain(summary, TOOL_UNCHECKED, "cannot write what it says");
+    }
+    summary_set(summary,
+                json_pack("{s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I}", "dir", dir, "beside",
+                          looks->is_beside, "owner", looks->owner, "looks",
+                          (json_int_t)looks->count, "segments", (json_int_t)inspect->segments,
+                          "frames", (json_int_t)inspect->frames_total, "last_lsn",
+                          (json_int_t)inspect->last_lsn, "problems",
+                          (json_int_t)inspect->problems));
     return (enum tool_exit)inspect->code;
 }
 

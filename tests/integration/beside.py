@@ -142,7 +142,7 @@ class Beside(unittest.TestCase):
                     code, shown, told = self.ask(command)
                     self.assertNotEqual(code, DAMAGED, shown)
                     codes.append(code)
-                    looks += told.get("looks", 0)
+                    looks += told["looks"] if command == "verify" else 0
                     if code == SOUND:
                         self.assertTrue(told["beside"])
         told = (f"{sum(load.written)} writes; {codes.count(SOUND)} of {len(codes)} sound, "
