@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""beside.py --satcheld PATH --satchel PATH: `satchel verify` and `satchel inspect` on the directory of
-a store that runs.
+"""beside.py --satcheld PATH --satchel PATH: `satchel verify` and `satchel inspect` on the directory
+of a store that runs.
 
 What a store changes meanwhile is never taken for damage, damage is found however busy the store is,
 and the store notices nothing of it.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
+# pylint: disable=wrong-import-position
 import native  # noqa: E402
 from native import Connection  # noqa: E402
 from processes import DEADLINE_S, Satcheld, wait_until  # noqa: E402
@@ -105,11 +106,11 @@ class Beside(unittest.TestCase):
         path = next(Path(self.store.data).glob("data-*.mdb"))
         data = path.read_bytes()
         wanted = b"value 7;value 7;"
-        at = data.find(wanted)
-        self.assertGreater(at, 0)
-        while at >= 0:
-            flip(path, at)
-            at = data.find(wanted, at + 1000)
+        offset = data.find(wanted)
+        self.assertGreater(offset, 0)
+        while offset >= 0:
+            flip(path, offset)
+            offset = data.find(wanted, offset + 1000)
 
     def work(self):
         """How much the store has done of what could be taken for damage."""
