@@ -12,7 +12,7 @@ enum { TOOL_BYTES_MAX = 32 };
 
 const struct cli_offline cli_offline_commands[] = {
     {.word = "verify",
-     .summary = "check a data directory that no store runs on",
+     .summary = "check a data directory, also of a running store",
      .tool = "satchel-store"},
     {.word = "inspect", .summary = "show what lies in a data directory", .tool = "satchel-store"},
     {.word = "backup",

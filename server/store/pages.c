@@ -477,3 +477,20 @@ enum status pages_check_first(const struct file_ops *file, int fd, pages_problem
                          .first_only = true};
     return run(&self);
 }
+
+static void ignore(void *arg, uint64_t offset, const char *what)
+{
+    (void)arg;
+    (void)offset;
+    (void)what;
+}
+
+enum status pages_txnid(const struct file_ops *file, int fd, uint64_t *out)
+{
+    struct pages_count unused = {0};
+    struct check self = {.file = file, .fd = fd, .count = &unused, .problem = ignore};
+    uint64_t meta_page = 0;
+    enum status status = open_meta(&self, &meta_page);
+    *out = self.txnid;
+    return status;
+}

@@ -37,15 +37,26 @@ struct pages_count {
 typedef void (*pages_problem_fn)(void *arg, uint64_t offset, const char *what);
 
 /**
- * Reads the file that `fd` is front to back, which warms the page cache, and checks it; nobody may
- * write it meanwhile. OK: nothing is wrong, or
- * `problem` (called on this thread) has heard of what is. NOT_FOUND: the file is empty. IO,
- * NO_MEMORY.
+ * Reads the file that `fd` is front to back, which warms the page cache, and checks it. OK: nothing
+ * is wrong, or `problem` (called on this thread) has heard of what is. NOT_FOUND: the file is
+ * empty. IO, NO_MEMORY. What is found counts unless somebody has written meanwhile; pages_txnid()
+ * tells.
  */
 enum status pages_check(const struct file_ops *file, int fd, struct pages_count *out,
                         pages_problem_fn problem, void *arg) MUST_CHECK;
 
-/** The same for the meta pages and the way to the first entry only: what LMDB needs to open the
- * file and to read the meta row without going astray. Reads a few pages. */
+/**
+ * The number of the transaction that counts now; each commit adds one. NOT_FOUND: the file is
+ * empty. CORRUPT: a meta page is damaged. IO.
+ *
+ * LMDB copies on write: the pages that transaction N refers to are in the free list of N + 1 at the
+ * earliest, and what is there may be used by N + 3 at the earliest (without readers in its lock
+ * file; with them, later). So as long as this is not above N + 1, N + 3 has not begun, and every
+ * page that N and N + 1 refer to is what it was.
+ */
+enum status pages_txnid(const struct file_ops *file, int fd, uint64_t *out) MUST_CHECK;
+
+/** The same as pages_check() for the meta pages and the way to the first entry only: what LMDB
+ * needs to open the file and to read the meta row without going astray. Reads a few pages. */
 enum status pages_check_first(const struct file_ops *file, int fd, pages_problem_fn problem,
                               void *arg) MUST_CHECK;

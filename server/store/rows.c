@@ -15,7 +15,12 @@
 #include "store/pages.h"
 #include "store/rows_private.h"
 
-enum { META_BYTES = 80, META_FORMAT = 1, DISK_FULL_BYTES = 1024 * 1024 };
+enum {
+    META_BYTES = 80,
+    META_FORMAT = 1,
+    DISK_FULL_BYTES = 1024 * 1024,
+    GROWTH_BYTES = 1024 * 1024 * 1024, /* by which a file may grow that is only looked at */
+};
 
 /* ---- Errors --------------------------------------------------------------------------------- */
 
@@ -160,7 +165,7 @@ static enum status open_env(struct rows *self, const struct rows_options *option
     if (options->read_only) { /* LMDB's own lock would only be one more file */
         flags |= MDB_RDONLY | MDB_NOLOCK;
         path = options->path;
-        map_bytes = rows_file_bytes(self);
+        map_bytes = rows_file_bytes(self) + GROWTH_BYTES;
     }
     enum status status = check_beginning(self);
     if (status == STATUS_OK) {

@@ -45,7 +45,8 @@ struct rows_options {
                                     read_only */
     uint64_t map_bytes;          /* upper bound of the file's size; unused when read_only */
     uint64_t lock_wait_ms;       /* how long to wait for a predecessor that is just ending */
-    bool read_only;              /* for looking at a file that nobody writes: nothing is created */
+    bool read_only;              /* for looking: nothing is created. A store that writes the file
+                                    meanwhile may make anything fail, see pages_txnid() */
     const struct file_ops *file; /* borrowed */
 };
 

@@ -1,28 +1,36 @@
 /*
  * inspect: what lies in the directory, without judging it. Ids, owners and contents are user data:
  * printed only when they are asked for.
+ *
+ * Beside a running store it is looked at until the look counts (looks.h), and what a look says is
+ * held back until it does: in memory, so about as much of it as there is journal that is shown.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "store/journal_files.h"
 #include "store/rows.h"
 #include "tools/guard.h"
-#include "tools/place.h"
+#include "tools/looks.h"
 #include "tools/read_only.h"
 #include "tools/report.h"
 
 struct inspect {
     const struct tool_options *options;
-    const struct place *place;
+    const struct place *place; /* of the present look */
+    int held;                  /* a file that standard output goes to; -1: none */
     struct rows_meta meta;
     bool has_meta;
     bool failed;           /* something could not be read */
     uint64_t segments;     /* that were read */
     uint64_t frames_total; /* in all of them */
     uint64_t problems;     /* that verify tells more about */
+    int code;              /* what the child ended with */
+    char crash[100];       /* of what it died instead; "": it ended */
 
     /* Of the segment that is being read. */
     uint64_t frames;
@@ -262,13 +270,50 @@ static void inspect_journal(struct inspect *self)
 static int inspect_all(void *arg)
 {
     struct inspect *self = arg;
+    if (self->held >= 0 && dup2(self->held, STDOUT_FILENO) < 0) {
+        return TOOL_UNCHECKED;
+    }
     if (self->place->data_file != NULL) {
         inspect_rows(self);
     } else {
         (void)printf("data file  none\n");
     }
     inspect_journal(self);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        return TOOL_UNCHECKED;
+    }
     return self->failed ? TOOL_DAMAGED : TOOL_SOUND;
+}
+
+/* A look_fn; the number stands for what could not be read, and for how often something was not as
+ * it should be. */
+static uint64_t look(void *arg, const struct place *place, const char *no_data_file)
+{
+    (void)no_data_file;
+    struct inspect *self = arg;
+    *self = (struct inspect){
+        .options = self->options, .held = self->held, .place = place, .code = TOOL_UNCHECKED};
+    if (self->held >= 0 && (ftruncate(self->held, 0) != 0 || lseek(self->held, 0, SEEK_SET) != 0)) {
+        return UINT64_MAX;
+    }
+    if (guard_run(inspect_all, self, &self->code, self->crash, sizeof self->crash)) {
+        self->crash[0] = '\0';
+        return self->problems * 4 + (uint64_t)self->code;
+    }
+    return UINT64_MAX;
+}
+
+/* Prints what was held back. */
+static bool let_go(const struct inspect *self, const struct looks *looks)
+{
+    char bytes[16384];
+    (void)printf("beside     a running store (%s)\n",
+                 looks->owner[0] != '\0' ? looks->owner : "its lease does not say whose");
+    ssize_t got = lseek(self->held, 0, SEEK_SET);
+    while (got >= 0 && (got = read(self->held, bytes, sizeof bytes)) > 0) {
+        (void)fwrite(bytes, 1, (size_t)got, stdout);
+    }
+    return got == 0;
 }
 
 /* Says why there is less than was asked for. */
@@ -279,27 +324,61 @@ static enum tool_exit complain(struct summary *summary, enum tool_exit code, con
     return code;
 }
 
-static enum tool_exit inspect_place(struct inspect *inspect, struct summary *summary)
+/* The last look counts. */
+static enum tool_exit conclude(const struct inspect *inspect, const struct looks *looks,
+                               const char *dir, struct summary *summary)
 {
-    const struct place *place = inspect->place;
-    char how[100];
-    char why[4200];
-    int code = TOOL_UNCHECKED;
-    bool has_ended = guard_run(inspect_all, inspect, &code, how, sizeof how);
-    if (!place_is_unchanged(place)) {
-        (void)snprintf(why, sizeof why, "a store began to use %s meanwhile", place->dir);
-        return complain(summary, TOOL_UNCHECKED, why);
-    }
-    if (!has_ended) {
-        (void)snprintf(why, sizeof why, "LMDB crashed on the data file (%s)", how);
+    char why[300];
+    if (inspect->crash[0] != '\0') {
+        (void)snprintf(why, sizeof why, "LMDB crashed on the data file (%s)", inspect->crash);
         return complain(summary, TOOL_DAMAGED, why);
     }
-    summary_set(summary, json_pack("{s:s%, s:I, s:I, s:I, s:I}", "dir", place->dir,
-                                   strlen(place->dir), "segments", (json_int_t)inspect->segments,
-                                   "frames", (json_int_t)inspect->frames_total, "last_lsn",
-                                   (json_int_t)inspect->last_lsn, "problems",
-                                   (json_int_t)inspect->problems));
-    return (enum tool_exit)code;
+    if (inspect->code == TOOL_UNCHECKED) {
+        return complain(summary, TOOL_UNCHECKED, "cannot write what it says");
+    }
+    summary_set(summary,
+                json_pack("{s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I}", "dir", dir, "beside",
+                          looks->is_beside, "owner", looks->owner, "looks",
+                          (json_int_t)looks->count, "segments", (json_int_t)inspect->segments,
+                          "frames", (json_int_t)inspect->frames_total, "last_lsn",
+                          (json_int_t)inspect->last_lsn, "problems",
+                          (json_int_t)inspect->problems));
+    return (enum tool_exit)inspect->code;
+}
+
+/* Nobody uses it: what is there is printed as it is read. */
+static enum tool_exit inspect_at_rest(struct inspect *inspect, const struct place *place,
+                                      struct summary *summary)
+{
+    const struct looks once = {.count = 1};
+    (void)look(inspect, place, "");
+    if (place_change(place) != PLACE_AT_REST) {
+        return complain(summary, TOOL_UNCHECKED,
+                        "a store began to use the directory meanwhile; look again");
+    }
+    return conclude(inspect, &once, place->dir, summary);
+}
+
+static enum tool_exit inspect_beside(struct inspect *inspect, const struct place *place,
+                                     struct summary *summary)
+{
+    struct looks looks;
+    char errmsg[600] = "no memory to hold what it says";
+    inspect->held = memfd_create("inspect", MFD_CLOEXEC);
+    enum status status = inspect->held < 0
+                             ? STATUS_NO_MEMORY
+                             : looks_take(&looks, place->dir, look, inspect, errmsg, sizeof errmsg);
+    enum tool_exit code = TOOL_UNCHECKED;
+    guard_show(NULL, 0);
+    if (status != STATUS_OK || !let_go(inspect, &looks)) {
+        code = complain(summary, TOOL_UNCHECKED, errmsg);
+    } else {
+        code = conclude(inspect, &looks, place->dir, summary);
+    }
+    if (inspect->held >= 0) {
+        (void)close(inspect->held);
+    }
+    return code;
 }
 
 enum tool_exit tool_inspect(const struct tool_options *options, struct summary *summary)
@@ -314,8 +393,9 @@ enum tool_exit tool_inspect(const struct tool_options *options, struct summary *
     } else if (status != STATUS_OK) {
         code = complain(summary, TOOL_UNCHECKED, errmsg);
     } else {
-        *inspect = (struct inspect){.options = options, .place = &place};
-        code = inspect_place(inspect, summary);
+        *inspect = (struct inspect){.options = options, .held = -1};
+        code = place.is_used ? inspect_beside(inspect, &place, summary)
+                             : inspect_at_rest(inspect, &place, summary);
     }
     place_close(&place);
     return code;

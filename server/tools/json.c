@@ -103,6 +103,9 @@ json_t *report_to_json(const struct report *self)
     set(object, "result", json_string(results[report_exit(self)]));
     set(object, "dir", json_string(self->dir));
     set(object, "is_new", json_boolean(self->is_new));
+    set(object, "beside", json_boolean(self->is_beside));
+    set(object, "owner", json_string(self->owner));
+    set(object, "looks", number(self->looks));
     if (self->data_file[0] != '\0') {
         set(object, "data_file", data_file(self));
     }

@@ -13,7 +13,8 @@ static const char usage_text[] =
     "usage: satchel verify [--json] DIR\n"
     "       satchel inspect [--records [--ids]] [--session ID] [--content] [--json] DIR\n"
     "\n"
-    "Look at a data directory that no store runs on, and write nothing to it.\n"
+    "Look at a data directory and write nothing to it. A store may be running on it, here or on\n"
+    "another host: it is neither locked nor asked, and what it changes is looked at again.\n"
     "\n"
     "verify checks every page, row, frame and record, and whether a store would start.\n"
     "inspect prints what is there, without judging it.\n"
@@ -26,7 +27,8 @@ static const char exit_text[] =
     "  0  sound (inspect: printed)\n"
     "  1  damaged; every problem is listed\n"
     "  2  unusable arguments\n"
-    "  3  could not be looked at: in use by a store, no permission, no store's directory\n";
+    "  3  could not be looked at: a store that never stops writing, no permission, no store's\n"
+    "     directory\n";
 
 static const struct option_desc option_descs[] = {
     {.name = "data",

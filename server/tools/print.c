@@ -73,6 +73,11 @@ static void print_problems(const struct report *self)
 
 void report_print(const struct report *self)
 {
+    if (self->is_beside && self->dir[0] != '\0') {
+        (void)printf("beside     a running store (%s), as of change %" PRIu64 "\n",
+                     self->owner[0] != '\0' ? self->owner : "its lease does not say whose",
+                     self->last_lsn);
+    }
     if (self->data_file[0] != '\0') {
         print_data_file(self);
     }

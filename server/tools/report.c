@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/hash.h"
+
 void report_add(struct report *self, const struct problem *problem)
 {
     *(problem->harmless ? &self->harmless : &self->damages) += 1;
@@ -18,11 +20,21 @@ void report_unchecked(struct report *self, const char *why)
     }
 }
 
+uint64_t report_findings(const struct report *self)
+{
+    uint64_t sum = hash64(view_str(self->unchecked), self->damages + self->harmless);
+    for (uint64_t i = 0; i < self->problem_count; i++) {
+        const struct problem *problem = &self->problems[i];
+        const uint64_t where[] = {(uint64_t)problem->offset, problem->lsn, problem->rowid};
+        sum = hash64(view_str(problem->file), sum);
+        sum = hash64(view_of((const uint8_t *)where, sizeof where), sum);
+        sum = hash64(view_str(problem->what), sum);
+    }
+    return self->damages + self->harmless == 0 && self->unchecked[0] == '\0' ? 0 : sum;
+}
+
 enum tool_exit report_exit(const struct report *self)
 {
-    if (self->in_use) { /* then what looked like damage may have been a change */
-        return TOOL_UNCHECKED;
-    }
     if (self->damages + self->harmless != 0) {
         return TOOL_DAMAGED;
     }

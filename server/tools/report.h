@@ -9,6 +9,7 @@
 #include "store/record.h"
 #include "store/rehearsal.h"
 #include "store/rows.h"
+#include "tools/place.h"
 #include "tools/tools.h"
 
 enum { PROBLEMS_MAX = 1000, RECORD_TYPES = RECORD_DELETE + 1 };
@@ -45,8 +46,11 @@ struct report {
     bool would_start; /* recovery succeeds */
     struct rehearsed rehearsed;
 
+    bool is_beside;                /* a store was running meanwhile */
+    char owner[PLACE_OWNER_BYTES]; /* which; "" when it is not known */
+    unsigned looks;                /* how often all of this was looked at, until it counted */
+
     char unchecked[600]; /* why something could not be looked at; "" when all was */
-    bool in_use;         /* … because of a running store */
     uint64_t damages;    /* problems that are not harmless, also those beyond the list's end */
     uint64_t harmless;
     uint64_t problem_count; /* in the list */
@@ -58,6 +62,10 @@ void report_add(struct report *self, const struct problem *problem);
 
 /** Notes why something could not be looked at; the first reason stays. */
 void report_unchecked(struct report *self, const char *why);
+
+/** A number that stands for everything that is wrong or could not be looked at, the same for the
+ * same findings; 0: nothing. */
+uint64_t report_findings(const struct report *self);
 
 /** What the process is to exit with. */
 enum tool_exit report_exit(const struct report *self);

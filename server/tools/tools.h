@@ -1,8 +1,9 @@
 /*
- * satchel-store: looks at a data directory that no store runs on, and writes nothing to it.
+ * satchel-store: looks at a data directory, also beside the store that uses it, and writes nothing.
  *
  *     main.c    which command, options          verify.c     is it sound?
- *     place.c   the files, and who uses them    report.c     what verify found, in shared memory
+ *     looks.c   again, as long as it moves      report.c     what verify found, in shared memory
+ *     place.c   the files, and who uses them
  *     guard.c   a child for what may crash      print.c      … for people
  *     read_only.c  file calls                   json.c       … for programs
  *     inspect.c what is there, without judging   summary.c    the line that --json ends with
@@ -17,7 +18,7 @@ enum tool_exit {
     TOOL_SOUND = 0,
     TOOL_DAMAGED = 1,
     TOOL_USAGE = 2,
-    TOOL_UNCHECKED = 3, /* in use, no permission, no store's directory, an I/O error */
+    TOOL_UNCHECKED = 3, /* never at rest, no permission, no store's directory, an I/O error */
 };
 
 struct tool_options {

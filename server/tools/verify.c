@@ -5,7 +5,8 @@
  *   2  Every row, through LMDB: checksum, decoding, order.           in a child, see guard.h
  *   3  The journal: headers, frames, records, continuity, decided as recovery decides.
  *   4  Recovery itself, rehearsed: what would be served.             in a child
- *   5  Did anybody write meanwhile? Then nothing of the above means anything.
+ *
+ * Beside a running store all of it may have to be repeated until it counts; see looks.h.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,19 +16,27 @@
 #include "store/image.h"
 #include "store/journal_files.h"
 #include "tools/guard.h"
-#include "tools/place.h"
+#include "tools/looks.h"
 #include "tools/read_only.h"
 #include "tools/report.h"
 
+enum { ROWS_BETWEEN_CHECKS = 65536 };
+
 struct verify {
-    const struct place *place;
-    struct report *report; /* shared with children */
+    const struct place *place; /* of the present look */
+    struct report *report;     /* shared with children */
 };
 
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
+}
+
+/* What is read may be anything by now: the look does not count, and may end. */
+static bool is_overtaken(const struct verify *self)
+{
+    return place_change(self->place) == PLACE_CHANGED;
 }
 
 /* ---- 1: pages ------------------------------------------------------------------------------- */
@@ -69,7 +78,7 @@ static enum status on_row(void *arg, uint64_t rowid, const struct session *sessi
     report->rows_after_meta += report->has_meta && rowid >= report->meta.next_rowid;
     report->last_rowid = rowid;
     guard_show("rows", report->rows);
-    return STATUS_OK;
+    return report->rows % ROWS_BETWEEN_CHECKS == 0 && is_overtaken(self) ? STATUS_AGAIN : STATUS_OK;
 }
 
 static void on_row_damage(void *arg, uint64_t rowid, const char *what)
@@ -102,12 +111,7 @@ static enum status read_rows(struct verify *self, struct rows *rows, char *errms
 /* What cannot be opened or read to its end is damage, unless there is another reason for it. */
 static void add_failure(struct verify *self, enum status status, const char *errmsg)
 {
-    bool is_damage = status == STATUS_CORRUPT || status == STATUS_NOT_FOUND ||
-                     self->report->damages != 0;
-    if (status == STATUS_LOCKED) {
-        self->report->in_use = true;
-    }
-    if (is_damage && status != STATUS_LOCKED) {
+    if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND || self->report->damages != 0) {
         add_data_problem(self, -1, 0, errmsg);
     } else {
         report_unchecked(self->report, errmsg);
@@ -218,7 +222,6 @@ static void check_journal(struct verify *self)
     enum status status = journal_files_survey(&files, &survey, &report->last_lsn, errmsg,
                                               sizeof errmsg);
     if (status != STATUS_OK) {
-        report->in_use |= status == STATUS_LOCKED;
         report_unchecked(report, errmsg);
         return;
     }
@@ -263,6 +266,7 @@ static void check_data_file(struct verify *self)
     }
 }
 
+/* Everything once; ends early when it would not count. */
 static void check_all(struct verify *self, const char *no_data_file)
 {
     struct report *report = self->report;
@@ -272,40 +276,48 @@ static void check_all(struct verify *self, const char *no_data_file)
     } else {
         add_data_problem(self, -1, 0, no_data_file);
     }
+    if (is_overtaken(self)) {
+        return;
+    }
     check_journal(self);
     if (report->is_new && report->segments != report->segments_unused) {
         add_data_problem(self, -1, 0, "the data file is new, but there is a journal of changes");
-    } else if (report->data_bytes != 0) {
+    } else if (report->data_bytes != 0 && !is_overtaken(self)) {
         (void)run_guarded(self, rehearse, "rehearsing recovery");
     } else {
         report->would_start = report->is_new;
     }
-    guard_show(NULL, 0);
-    if (!place_is_unchanged(self->place)) {
-        report->in_use = true;
-        report->unchecked[0] = '\0';
-        report_unchecked(report, "a store began to use the directory while it was looked at");
-    }
+}
+
+static uint64_t look(void *arg, const struct place *place, const char *no_data_file)
+{
+    struct verify *self = arg;
+    self->place = place;
+    *self->report = (struct report){0};
+    check_all(self, no_data_file);
+    return report_findings(self->report);
 }
 
 enum tool_exit tool_verify(const struct tool_options *options, struct summary *summary)
 {
-    struct place place;
-    char errmsg[600] = "";
     struct report *report = guard_memory(sizeof *report);
-    enum status status = place_open(&place, options->dir, errmsg, sizeof errmsg);
     if (report == NULL) {
         (void)fprintf(stderr, "satchel-store: out of memory\n");
         summary_fail(summary, "out of memory");
-        place_close(&place);
         return TOOL_UNCHECKED;
     }
-    if (status == STATUS_OK) {
-        check_all(&(struct verify){.place = &place, .report = report}, errmsg);
-    } else {
+    struct verify verify = {.report = report};
+    struct looks looks;
+    char errmsg[600] = "";
+    enum status status = looks_take(&looks, options->dir, look, &verify, errmsg, sizeof errmsg);
+    guard_show(NULL, 0);
+    if (status != STATUS_OK) { /* what the last look has found may be anything */
+        *report = (struct report){0};
         report_unchecked(report, errmsg);
     }
-    place_close(&place);
+    report->is_beside = looks.is_beside;
+    (void)snprintf(report->owner, sizeof report->owner, "%s", looks.owner);
+    report->looks = looks.count;
     if (options->json) {
         summary_set(summary, report_to_json(report));
     } else {

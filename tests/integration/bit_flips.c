@@ -205,17 +205,26 @@ static void check_sound(struct flips *self)
     REQUIRE(code == 0 && answers.wrong + answers.stale + answers.silent == 0);
 }
 
-/* What cannot be looked at is neither sound nor damaged. */
-static void check_unchecked(struct flips *self)
+/* A store that has just recovered has what it recovered. */
+static void check_beside(struct flips *self)
 {
     json_t *report = NULL;
     struct server server = {.binary = self->satcheld, .directory = self->dir};
     write_files(self, NULL);
     server_launch(&server);
     REQUIRE(server_wait_serving(&server));
-    REQUIRE(verify(self, &report) == 3); /* in use */
+    REQUIRE(verify(self, &report) == 0);
+    REQUIRE(json_is_true(json_object_get(report, "beside")));
+    REQUIRE(number_in(report, "recovery", "sessions_live") == flips_model_live(self->model));
     json_decref(report);
     server_kill(&server);
+}
+
+/* What cannot be looked at is neither sound nor damaged. */
+static void check_unchecked(struct flips *self)
+{
+    json_t *report = NULL;
+    write_files(self, NULL);
     char path[PATH_MAX_BYTES];
     join(path, self->dir, "data/data-0000000001.mdb");
     REQUIRE(unlink(path) == 0);
@@ -345,6 +354,7 @@ static int run(struct flips *self)
     const char *seed = getenv("SATCHEL_SEED");
     self->random = seed == NULL ? 1 : strtoull(seed, NULL, 10);
     check_sound(self);
+    check_beside(self);
     check_unchecked(self);
     unsigned count = flip_count();
     for (unsigned i = 0; i < count; i++) {

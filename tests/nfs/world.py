@@ -64,7 +64,7 @@ class Store(Satcheld):
         super().start(deadline_s)
 
     def verify(self):
-        """`satchel verify` has to find nothing, on the directory of a store that does not run."""
+        """`satchel verify` has to find nothing, on the store's own client."""
         return run(os.path.join(self.bin_dir, "satchel"), "verify", self.data)
 
     def errors(self):

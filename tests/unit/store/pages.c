@@ -82,6 +82,32 @@ static void check_account(int fd, uint64_t *free_pages)
     *free_pages = count.free;
 }
 
+/* A transaction with bursts of new rows and changes of old ones; from time to time most of them go.
+ */
+static void change_some(struct rig *rig, struct random *random, uint64_t version,
+                        uint64_t *next_rowid)
+{
+    struct rows_write *write = begin(rig);
+    bool is_purge = version % 50 == 0;
+    unsigned changes = is_purge ? 0 : (unsigned)random_below(random, 60);
+    for (unsigned i = 0; i < changes; i++) {
+        bool is_new = random_below(random, 3) == 0 || *next_rowid == 1;
+        uint64_t rowid = is_new ? (*next_rowid)++ : 1 + random_below(random, *next_rowid - 1);
+        if (!is_new && random_below(random, 4) == 0) {
+            cr_assert(eq(int, rows_delete(write, rowid), STATUS_OK));
+        } else {
+            put(write, rowid, version, (size_t)random_below(random, 100) == 0 ? 40000 : 700);
+        }
+    }
+    for (uint64_t rowid = 1; is_purge && rowid < *next_rowid; rowid++) {
+        if (random_below(random, 10) != 0) {
+            cr_assert(eq(int, rows_delete(write, rowid), STATUS_OK));
+        }
+    }
+    put(write, (*next_rowid)++, version, 10); /* without a change there would be no commit */
+    cr_assert(eq(int, rows_commit(write), STATUS_OK));
+}
+
 Test(pages, the_account_comes_out_right_after_every_commit)
 {
     struct rig rig;
@@ -93,31 +119,76 @@ Test(pages, the_account_comes_out_right_after_every_commit)
     int fd = open(rig.path, O_RDONLY | O_CLOEXEC);
     cr_assert(ge(int, fd, 0));
     for (unsigned commit = 1; commit <= COMMITS; commit++) {
-        struct rows_write *write = begin(&rig);
-        /* Bursts of new rows, changes of old ones, and from time to time most of them go. */
-        bool is_purge = commit % 50 == 0;
-        unsigned changes = is_purge ? 0 : (unsigned)random_below(&random, 60);
-        for (unsigned i = 0; i < changes; i++) {
-            bool is_new = random_below(&random, 3) == 0 || next_rowid == 1;
-            uint64_t rowid = is_new ? next_rowid++ : 1 + random_below(&random, next_rowid - 1);
-            if (!is_new && random_below(&random, 4) == 0) {
-                cr_assert(eq(int, rows_delete(write, rowid), STATUS_OK));
-            } else {
-                put(write, rowid, commit, (size_t)random_below(&random, 100) == 0 ? 40000 : 700);
-            }
-        }
-        for (uint64_t rowid = 1; is_purge && rowid < next_rowid; rowid++) {
-            if (random_below(&random, 10) != 0) {
-                cr_assert(eq(int, rows_delete(write, rowid), STATUS_OK));
-            }
-        }
-        cr_assert(eq(int, rows_commit(write), STATUS_OK));
+        change_some(&rig, &random, commit, &next_rowid);
         check_account(fd, &free_pages);
         free_most = free_pages > free_most ? free_pages : free_most;
     }
     /* So many at a time that a record of the free list needed pages of its own. */
     cr_assert(lt(u64, 600, free_most));
     cr_assert(eq(int, close(fd), 0));
+    rig_end(&rig);
+}
+
+/* ---- While others write --------------------------------------------------------------------- */
+
+static void count_problem(void *arg, uint64_t offset, const char *what)
+{
+    (void)offset;
+    (void)what;
+    *(unsigned *)arg += 1;
+}
+
+/* What somebody reads who has seen the meta pages as they were `before`, and all others as they are
+ * now: how many problems there are with it. */
+static unsigned problems_of_mixture(struct rig *rig, const struct buf *before, const char *mixture)
+{
+    struct buf now = {0};
+    struct pages_count count;
+    unsigned problems = 0;
+    temp_file_read(&now, rig->path);
+    memcpy(now.ptr, before->ptr, (size_t)2 * PAGE);
+    temp_file_write(mixture, buf_view(&now));
+    int fd = open(mixture, O_RDONLY | O_CLOEXEC);
+    cr_assert(ge(int, fd, 0));
+    cr_assert(
+        eq(int, pages_check(&file_ops_system, fd, &count, count_problem, &problems), STATUS_OK));
+    cr_assert(eq(int, close(fd), 0));
+    buf_free(&now);
+    return problems;
+}
+
+/* The worst that place_change() lets pass: one commit, and everything of a second one but its meta
+ * page. A third one uses the pages again. */
+Test(pages, a_tree_is_untouched_by_the_two_commits_that_follow_it)
+{
+    enum { ROUNDS = 40 };
+    struct rig rig;
+    struct random random = {.state = 6};
+    uint64_t next_rowid = 1;
+    uint64_t version = 1;
+    unsigned touched_by_third = 0;
+    char mixture[TEMP_DIR_BYTES + 16];
+    rig_init(&rig);
+    (void)snprintf(mixture, sizeof mixture, "%s/mixture.mdb", rig.dir);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct buf before = {0};
+        uint64_t txnid = 0;
+        uint64_t later = 0;
+        int fd = open(rig.path, O_RDONLY | O_CLOEXEC);
+        change_some(&rig, &random, version++, &next_rowid);
+        temp_file_read(&before, rig.path);
+        cr_assert(eq(int, pages_txnid(&file_ops_system, fd, &txnid), STATUS_OK));
+        change_some(&rig, &random, version++, &next_rowid);
+        cr_assert(eq(int, pages_txnid(&file_ops_system, fd, &later), STATUS_OK));
+        cr_assert(eq(u64, later, txnid + 1));
+        change_some(&rig, &random, version++, &next_rowid);
+        cr_assert(eq(u32, problems_of_mixture(&rig, &before, mixture), 0));
+        change_some(&rig, &random, version++, &next_rowid);
+        touched_by_third += problems_of_mixture(&rig, &before, mixture) != 0;
+        cr_assert(eq(int, close(fd), 0));
+        buf_free(&before);
+    }
+    cr_assert(lt(u32, ROUNDS / 4, touched_by_third), "otherwise this shows nothing");
     rig_end(&rig);
 }
 
