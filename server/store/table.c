@@ -340,7 +340,7 @@ void shard_bury(struct shard *self, struct slot *slot, uint64_t version)
         shard_replace(self, slot, small);
     } else { /* no memory to make it smaller: keep the bytes until the checkpoint */
         slot->entry->tombstone = 1;
-        slot->entry->version = version;
+        slot->entry->version = version & SESSION_VERSION_MAX;
         slot->entry->expires_ms = 0;
     }
     shard_changed(self, slot);
