@@ -328,6 +328,7 @@ static enum status read_segment(struct journal_files *self, const struct journal
     if (fstat(segment->fd, &info) != 0) {
         status = status_of_errno(errno);
     } else {
+        file_read_ahead(segment->fd, info.st_size);
         *bytes = malloc((size_t)info.st_size);
         status = *bytes == NULL
                      ? STATUS_NO_MEMORY
@@ -354,6 +355,16 @@ static const struct journal_file *usable_from(const struct journal_files *self, 
         i++;
     }
     return i < self->count ? &self->items[i] : NULL;
+}
+
+/* Lets the segment after this one come from the storage while this one is being replayed. */
+static void fetch_next(const struct journal_files *self, size_t i)
+{
+    const struct journal_file *next = usable_from(self, i + 1);
+    struct stat info;
+    if (next != NULL && fstat(next->fd, &info) == 0) {
+        file_read_ahead(next->fd, info.st_size);
+    }
 }
 
 /* Finds out what the segments behind this one say about it. */
@@ -417,6 +428,7 @@ static enum status pass(struct journal_files *self, struct replay *replay, char 
             status = read_segment(self, segment, &bytes, &len, errmsg, errmsg_bytes);
         }
         if (status == STATUS_OK) {
+            fetch_next(self, i);
             status = replay_bytes(replay, segment, view_of(bytes, len), errmsg, errmsg_bytes);
         }
         if (replay->last_lsn > replay->limit_lsn) {
