@@ -110,12 +110,12 @@ enum status file_pread_all(const struct file_ops *ops, int fd, void *out, size_t
     return STATUS_OK;
 }
 
-void file_read_ahead(int fd, off_t bytes)
+void file_read_ahead(int fd, off_t offset, off_t bytes)
 {
     /* The kernel takes no more from one call than the device's readahead, 128 KiB by default, and
      * forgets the rest of what was asked for. */
     for (off_t at = 0; at < bytes; at += READ_AHEAD_BYTES) {
-        (void)posix_fadvise(fd, at, READ_AHEAD_BYTES, POSIX_FADV_WILLNEED);
+        (void)posix_fadvise(fd, offset + at, READ_AHEAD_BYTES, POSIX_FADV_WILLNEED);
     }
 }
 

@@ -38,12 +38,12 @@ enum status file_pread_all(const struct file_ops *ops, int fd, void *out, size_t
                            off_t offset, size_t *got) MUST_CHECK;
 
 /**
- * Asks the kernel to fetch the first `bytes` bytes of a file that are not in memory yet, in many
- * requests at once; does not wait for them. Reading alone keeps one or two requests under way, each
- * of which takes storage on a network a millisecond. Only advice: it changes nothing that could be
- * seen, fails silently, and therefore needs no place in file_ops. Any thread.
+ * Asks the kernel to fetch what is not in memory yet of `bytes` bytes from `offset` on, in many
+ * requests at once; they may end behind the file. Reading alone keeps one or two requests under
+ * way, each of which takes storage on a network a millisecond. Only advice: it changes nothing that
+ * could be seen, fails silently, and therefore needs no place in file_ops. Any thread.
  */
-void file_read_ahead(int fd, off_t bytes);
+void file_read_ahead(int fd, off_t offset, off_t bytes);
 
 /** Writes all bytes. NO_SPACE (ENOSPC, EDQUOT, EFBIG) or IO otherwise, errno is set; part of the
  *  bytes may have been written. */

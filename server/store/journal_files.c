@@ -328,7 +328,7 @@ static enum status read_segment(struct journal_files *self, const struct journal
     if (fstat(segment->fd, &info) != 0) {
         status = status_of_errno(errno);
     } else {
-        file_read_ahead(segment->fd, info.st_size);
+        file_read_ahead(segment->fd, 0, info.st_size);
         *bytes = malloc((size_t)info.st_size);
         status = *bytes == NULL
                      ? STATUS_NO_MEMORY
@@ -363,7 +363,7 @@ static void fetch_next(const struct journal_files *self, size_t i)
     const struct journal_file *next = usable_from(self, i + 1);
     struct stat info;
     if (next != NULL && fstat(next->fd, &info) == 0) {
-        file_read_ahead(next->fd, info.st_size);
+        file_read_ahead(next->fd, 0, info.st_size);
     }
 }
 
