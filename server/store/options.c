@@ -37,8 +37,9 @@ const struct option_desc store_option_descs[] = {
      .type = OPTION_BYTES,
      .standard = "512m",
      .unit = "BYTES",
-     .help = "… or when this much has been journalled since, at most a quarter of --memory. A start "
-             "after a crash reads it again.",
+     .help =
+         "… or when this much has been journalled since, at most a quarter of --memory. A start "
+         "after a crash reads it again.",
      .least = 1024 * 1024,
      .offset = AT(checkpoint_bytes)},
     {.name = "segment-bytes",
