@@ -35,7 +35,7 @@ SECONDS = HOURS * 3600
 KIB_OF_GIB = 1024 * 1024
 FLUSHES = 150  # a second at most: a flush takes EFS about 6 ms, and takes along what waits
 WRITE_KIB_LEAST = 4  # what EFS counts for a smaller one, and a page of the data file
-CHECKPOINT_S = 300
+CHECKPOINT_S, CHECKPOINT_KIB = 1800, 512 * 1024  # whichever comes first; journal
 SNAPSHOTS_KEPT = 7 * 24
 COMPRESSED = 0.5
 METRICS = 100  # series that EMF makes, each billed
@@ -47,7 +47,8 @@ def costs(load):
     """Dollars a month by what they are for."""
     flushes = min(load["changes"], FLUSHES)
     journal_kib = max(flushes * WRITE_KIB_LEAST, load["changes"])
-    checkpoint_kib = min(load["changes"] * CHECKPOINT_S, load["sessions"]) * WRITE_KIB_LEAST / CHECKPOINT_S
+    apart_s = min(CHECKPOINT_S, CHECKPOINT_KIB / load["changes"])  # a change is journalled as a KiB
+    checkpoint_kib = min(load["changes"] * apart_s, load["sessions"]) * WRITE_KIB_LEAST / apart_s
     written_gib = (journal_kib + checkpoint_kib) * SECONDS / KIB_OF_GIB
     stored_gib = load["sessions"] / KIB_OF_GIB
     snapshot_gib = stored_gib * COMPRESSED

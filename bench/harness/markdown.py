@@ -164,12 +164,12 @@ def engine(measurements):
     for series in by_prefix(measurements, "updates-"):
         sessions = int(series[len("updates-"):])
         lines += ["", f"At {table.UPDATES_PER_S:,} updates a second of random ones of {sessions:,} "
-                  f"sessions, on storage with fsync {table.FSYNC_US / 1000:g} ms; Satchel's data "
-                  f"file gets one checkpoint in {table.CHECKPOINT_S} s:"]
+                  f"sessions, on storage with fsync {table.FSYNC_US / 1000:g} ms; how many of "
+                  "them share one of Satchel's checkpoints is what it does by itself:"]
         lines += rows(["server", "writes an update", "syncs an update", "bytes an update",
-                       "of which journal", "of which data file"],
+                       "of which journal", "of which data file", "updates a checkpoint"],
                       [[label(name), *cells(series, name, *each, "journal_bytes_per_update",
-                                            "data_bytes_per_update")]
+                                            "data_bytes_per_update", "updates_per_checkpoint")]
                        for name in names(measurements, series)])
     body = [[f"{int(series[len('start-'):]):,}", label(name),
              *cells(series, name, "serving_s", "beyond_bytes", "beyond_bytes_restarted")]

@@ -81,12 +81,19 @@ class Satcheld(Server):
 
     def has_written(self):
         time.sleep(POLL_S)
+        return self.metric("satchel_dirty_sessions") == 0
+
+    def metric(self, name):
+        """A gauge or counter as the server tells it."""
         try:
             with urllib.request.urlopen(f"http://{self.ops}/metrics", timeout=10) as answer:
                 text = answer.read().decode()
         except urllib.error.URLError as error:
             raise Failed(f"{self.kind.name}: no metrics from {self.ops}: {error}") from None
-        return re.search(r"^satchel_dirty_sessions 0$", text, re.M) is not None
+        found = re.search(rf"^{name} (\d+)$", text, re.M)
+        if not found:
+            raise Failed(f"{self.kind.name} has no metric {name}")
+        return int(found[1])
 
 
 class Redis(Server):

@@ -79,7 +79,7 @@ GROUPS = {group.name: group for group in (
 WARMUP_S = 0.5
 DURABLE_S_MIN = 2  # of a run against a server with durable answers: disks are moody
 UPDATES_PER_S = 1000  # where writes are counted
-CHECKPOINT_S = 300  # between two checkpoints of Satchel, unless 256 MiB have been journalled earlier
+CHECKPOINT_S = 1800  # between two checkpoints of Satchel at most: --checkpoint-interval as shipped
 OPEN_RATE = 20000
 
 SERIES = {series.name: series for series in (

@@ -37,6 +37,14 @@ extern const struct file_ops file_ops_system;
 enum status file_pread_all(const struct file_ops *ops, int fd, void *out, size_t out_len,
                            off_t offset, size_t *got) MUST_CHECK;
 
+/**
+ * Asks the kernel to fetch what is not in memory yet of `bytes` bytes from `offset` on, in many
+ * requests at once; they may end behind the file. Reading alone keeps one or two requests under
+ * way, each of which takes storage on a network a millisecond. Only advice: it changes nothing that
+ * could be seen, fails silently, and therefore needs no place in file_ops. Any thread.
+ */
+void file_read_ahead(int fd, off_t offset, off_t bytes);
+
 /** Writes all bytes. NO_SPACE (ENOSPC, EDQUOT, EFBIG) or IO otherwise, errno is set; part of the
  *  bytes may have been written. */
 enum status file_pwrite_all(const struct file_ops *ops, int fd, struct view bytes,

@@ -15,6 +15,11 @@
 #include "base/bytes.h"
 #include "satchel/protocol.h"
 
+/* Versions have 53 bits: a million changes a second for 285 years, and languages whose numbers are
+ * doubles read them exactly. */
+#define SESSION_VERSION_BITS 53
+#define SESSION_VERSION_MAX ((UINT64_C(1) << SESSION_VERSION_BITS) - 1)
+
 /* A session as the functions see it: borrowed from the table, a row, a journal record or a frame.
  */
 struct session {

@@ -23,7 +23,7 @@ static void place_session(struct shard *shard, uint64_t hash, struct slot **slot
         next.version = lsn;
         entry_assign((*slot)->entry, &next);
     } else {
-        fresh->version = lsn;
+        fresh->version = lsn & SESSION_VERSION_MAX;
         if (*slot == NULL) {
             *slot = shard_insert(shard, hash, fresh);
         } else {

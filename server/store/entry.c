@@ -7,28 +7,32 @@
 
 static size_t entry_bytes(const struct session *session, bool resident)
 {
-    return sizeof(struct entry) + session->id.len + session->owner.len +
+    const size_t owner_bytes = session->owner.len == 0 ? 0 : 1 + session->owner.len;
+    return sizeof(struct entry) + session->id.len + owner_bytes +
            (resident ? session->content.len : 0);
 }
 
 static void entry_fill(struct entry *self, const struct session *session)
 {
     assert(session->expires_ms >= 0 && session->created_ms >= 0);
-    self->version = session->version;
+    assert(session->version <= SESSION_VERSION_MAX);
+    self->version = session->version & SESSION_VERSION_MAX;
     self->expires_ms = (uint64_t)session->expires_ms & ((UINT64_C(1) << 44) - 1);
     self->created_ms = (uint64_t)session->created_ms & ((UINT64_C(1) << 44) - 1);
     self->idle_ttl_ms = session->idle_ttl_ms & ((UINT64_C(1) << 39) - 1);
-    self->owner_len = session->owner.len & 0xffU;
+    self->has_owner = session->owner.len != 0;
     self->kind = (unsigned)session->kind & 3U;
     self->content_len = session->content.len & ((1U << 25) - 1);
     self->tombstone = 0;
     self->touched = 0;
-    uint8_t *owner = self->bytes + self->id_len;
-    if (session->owner.len != 0) {
-        memmove(owner, session->owner.ptr, session->owner.len);
+    uint8_t *at = self->bytes + self->id_len;
+    if (self->has_owner) { /* it may stand there already */
+        memmove(at + 1, session->owner.ptr, session->owner.len);
+        *at = (uint8_t)session->owner.len;
+        at += 1 + session->owner.len;
     }
     if (self->resident) {
-        (void)put_view(owner + session->owner.len, session->content);
+        (void)put_view(at, session->content);
     }
 }
 

@@ -52,7 +52,8 @@ enum status image_decode(struct view bytes, struct session *out)
         .content = view_of(from + IMAGE_HEADER_BYTES + id_len + owner_len, content_len),
     };
     if ((uint64_t)out->created_ms >= time_max || (uint64_t)out->expires_ms >= time_max ||
-        out->idle_ttl_ms > SATCHEL_TTL_MS_MAX || out->version == 0) {
+        out->idle_ttl_ms > SATCHEL_TTL_MS_MAX || out->version == 0 ||
+        out->version > SESSION_VERSION_MAX) {
         return STATUS_INVALID;
     }
     return STATUS_OK;

@@ -223,6 +223,7 @@ static enum status read_file(struct journal_files *self, const struct journal_fi
     if (fstat(segment->fd, &info) != 0) {
         status = status_of_errno(errno);
     } else {
+        file_read_ahead(segment->fd, 0, info.st_size);
         *bytes = malloc((size_t)info.st_size);
         status = *bytes == NULL
                      ? STATUS_NO_MEMORY
@@ -283,6 +284,18 @@ static const struct journal_file *usable_from(const struct journal_files *self, 
     return i < self->count ? &self->items[i] : NULL;
 }
 
+/* Lets the segment after this one come from the storage while this one is being replayed. */
+static void fetch_next(const struct journal_files *self, size_t i)
+{
+    const size_t next = segment_end(self, i);
+    for (i = next; i < self->count && i < segment_end(self, next); i++) {
+        struct stat info;
+        if (self->items[i].usable && fstat(self->items[i].fd, &info) == 0) {
+            file_read_ahead(self->items[i].fd, 0, info.st_size);
+        }
+    }
+}
+
 /* Finds out what the segments behind this one say about it. */
 static void look_ahead(const struct journal_files *self, struct replay *replay, size_t i)
 {
@@ -340,6 +353,7 @@ static enum status pass_segment(struct journal_files *self, struct replay *repla
         status = open_segment(self, i, &segment, errmsg, errmsg_bytes);
     }
     if (status == STATUS_OK) {
+        fetch_next(self, i);
         status = replay_segment(replay, &segment, errmsg, errmsg_bytes);
     }
     if (replay->last_lsn > replay->limit_lsn) {

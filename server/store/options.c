@@ -26,7 +26,7 @@ const struct option_desc store_option_descs[] = {
      .offset = AT(memory_bytes)},
     {.name = "checkpoint-interval",
      .type = OPTION_TIME_MS,
-     .standard = "5m",
+     .standard = "30m",
      .unit = "TIME",
      .help = "Changes go from the journal into the data file this often: rarely costs less, often "
              "makes the next start shorter.",
@@ -35,9 +35,11 @@ const struct option_desc store_option_descs[] = {
      .offset = AT(checkpoint_ms)},
     {.name = "checkpoint-bytes",
      .type = OPTION_BYTES,
-     .standard = "256m",
+     .standard = "512m",
      .unit = "BYTES",
-     .help = "… or when this much has been journalled since, at most a quarter of --memory.",
+     .help =
+         "… or when this much has been journalled since, at most a quarter of --memory. A start "
+         "after a crash reads it again.",
      .least = 1024 * 1024,
      .offset = AT(checkpoint_bytes)},
     {.name = "segment-bytes",

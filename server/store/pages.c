@@ -22,6 +22,7 @@ enum {
     ROW_DATA_BYTES_MAX = 2000,
     ROW_KEY_BYTES = 10,
     WARM_BYTES = 1024 * 1024,
+    WARM_AHEAD_BYTES = 16 * WARM_BYTES,
 };
 
 enum page_flag { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8 };
@@ -431,7 +432,9 @@ static void warm(const struct check *self)
 {
     uint8_t *scratch = malloc(WARM_BYTES);
     size_t got = WARM_BYTES;
+    file_read_ahead(self->fd, 0, WARM_AHEAD_BYTES);
     for (off_t at = 0; scratch != NULL && got == WARM_BYTES; at += WARM_BYTES) {
+        file_read_ahead(self->fd, at + WARM_AHEAD_BYTES, WARM_BYTES);
         if (file_pread_all(self->file, self->fd, scratch, WARM_BYTES, at, &got) != STATUS_OK) {
             break;
         }

@@ -255,6 +255,11 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
         .arg = self,
     };
     memcpy(options.uuid, self->meta.uuid, STORE_UUID_BYTES);
+    if (highest > SESSION_VERSION_MAX / 2) { /* the other half is for this life */
+        (void)snprintf(errmsg, errmsg_bytes, "the numbers of changes in %s are used up at %" PRIu64,
+                       self->options.data_dir, highest);
+        return STATUS_UNSUPPORTED;
+    }
     return journal_open(&options, &self->journal, errmsg, errmsg_bytes);
 }
 

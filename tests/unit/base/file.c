@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -156,6 +157,41 @@ Test(file, the_systems_calls_do_what_their_names_say)
     cr_assert(eq(int, errno, EBADF));
     cr_assert(eq(int, file_sync_dir(ops, moved), STATUS_IO));
     cr_assert(eq(int, rmdir(dir), 0));
+}
+
+static bool is_in_memory(const uint8_t *map, size_t bytes)
+{
+    static unsigned char pages[1024];
+    cr_assert(eq(int, mincore((void *)(uintptr_t)map, bytes, pages), 0));
+    for (size_t i = 0; i < bytes / (size_t)sysconf(_SC_PAGESIZE); i++) {
+        if ((pages[i] & 1) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* More than one call of the kernel's takes; on storage that is memory it is there already. */
+Test(file, what_is_read_ahead_is_in_memory_before_it_is_read, .timeout = 60)
+{
+    enum { BYTES = 4 * 1024 * 1024 };
+    static uint8_t bytes[BYTES];
+    char path[] = "/var/tmp/satchel-file-XXXXXX";
+    int fd = mkstemp(path);
+    cr_assert(ge(int, fd, 0));
+    cr_assert(eq(int, file_pwrite_all(&file_ops_system, fd, view_of(bytes, BYTES), 0), STATUS_OK));
+    cr_assert(eq(int, fsync(fd), 0));
+    cr_assert(eq(int, posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0));
+    const uint8_t *map = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    cr_assert(ne(ptr, (void *)(uintptr_t)map, MAP_FAILED));
+    file_read_ahead(fd, 0, BYTES + 4096);
+    while (!is_in_memory(map, BYTES)) {
+        const struct timespec moment = {.tv_nsec = 1000000};
+        (void)nanosleep(&moment, NULL);
+    }
+    cr_assert(eq(int, munmap((void *)(uintptr_t)map, BYTES), 0));
+    cr_assert(eq(int, close(fd), 0));
+    cr_assert(eq(int, unlink(path), 0));
 }
 
 Test(file, a_lock_keeps_other_processes_out_until_the_file_is_closed)

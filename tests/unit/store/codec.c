@@ -36,6 +36,12 @@ Test(codec, an_image_has_everything_and_the_durable_expiry)
     for (size_t len = 0; len < image.len; len++) {
         cr_assert(eq(int, image_decode(view_of(bytes, len), &out), STATUS_INVALID));
     }
+    image_encode(bytes, &sample, SESSION_VERSION_MAX);
+    cr_assert(eq(int, image_decode(image, &out), STATUS_OK));
+    cr_assert(eq(u64, out.version, SESSION_VERSION_MAX));
+    image_encode(bytes, &sample, SESSION_VERSION_MAX + 1);
+    cr_assert(eq(int, image_decode(image, &out), STATUS_INVALID));
+    image_encode(bytes, &sample, 77);
     for (unsigned kind = 0; kind <= UINT8_MAX; kind++) {
         bytes[1] = (uint8_t)kind;
         bool is_one = kind == SATCHEL_BLOB || kind == SATCHEL_FIELDS || kind == SATCHEL_NAMES;

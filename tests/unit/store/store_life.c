@@ -98,6 +98,33 @@ Test(store_life, what_was_acknowledged_before_sigkill_is_there, .timeout = 60)
     stand_end(&stand);
 }
 
+/* The last change that the meta row of the closed store tells of; `next`, unless it is 0, takes its
+ * place. */
+static uint64_t last_change(const struct stand *stand, uint64_t next)
+{
+    struct rows *rows = NULL;
+    struct rows_write *write = NULL;
+    struct rows_meta meta;
+    char path[TEMP_DIR_BYTES + 32];
+    char errmsg[256];
+    (void)snprintf(path, sizeof path, "%s/data-0000000001.mdb", stand->dir);
+    const struct rows_options options = {.path = path,
+                                         .run_dir = stand->run_dir,
+                                         .map_bytes = UINT64_C(1) << 32,
+                                         .file = &file_ops_system};
+    cr_assert(eq(int, rows_open(&options, &rows, errmsg, sizeof errmsg), STATUS_OK));
+    cr_assert(eq(int, rows_read_meta(rows, &meta), STATUS_OK));
+    uint64_t last = meta.last_lsn;
+    if (next != 0) {
+        meta.applied_lsn = meta.last_lsn = next;
+        cr_assert(eq(int, rows_write_begin(rows, &write), STATUS_OK));
+        cr_assert(eq(int, rows_put_meta(write, &meta), STATUS_OK));
+        cr_assert(eq(int, rows_commit(write), STATUS_OK));
+    }
+    rows_close(rows);
+    return last;
+}
+
 /* The last life may have shown numbers that never became durable: as many as fit into what may be
  * waiting. The next one begins behind all of them. */
 Test(store_life, versions_go_on_behind_everything_that_may_have_been_seen)
@@ -123,27 +150,35 @@ Test(store_life, versions_go_on_behind_everything_that_may_have_been_seen)
     uint64_t last = 0;
     for (unsigned i = 0; i < 3; i++) {
         stand_close(&stand);
-        struct rows *rows = NULL;
-        struct rows_write *write = NULL;
-        struct rows_meta meta;
-        char path[TEMP_DIR_BYTES + 32];
-        char errmsg[256];
-        (void)snprintf(path, sizeof path, "%s/data-0000000001.mdb", stand.dir);
-        const struct rows_options options = {.path = path,
-                                             .run_dir = stand.run_dir,
-                                             .map_bytes = UINT64_C(1) << 32,
-                                             .file = &file_ops_system};
-        cr_assert(eq(int, rows_open(&options, &rows, errmsg, sizeof errmsg), STATUS_OK));
-        cr_assert(eq(int, rows_read_meta(rows, &meta), STATUS_OK));
-        last = (meta.last_lsn | ((1 << 26) - 1)) - i; /* at the end of a block of the gap's size */
-        meta.applied_lsn = meta.last_lsn = last;
-        cr_assert(eq(int, rows_write_begin(rows, &write), STATUS_OK));
-        cr_assert(eq(int, rows_put_meta(write, &meta), STATUS_OK));
-        cr_assert(eq(int, rows_commit(write), STATUS_OK));
-        rows_close(rows);
+        last = (last_change(&stand, 0) | ((1 << 26) - 1)) - i; /* the end of a block of the gap */
+        (void)last_change(&stand, last);
         stand_open(&stand);
         cr_assert(lt(u64, last + gap_least, stand_set_lsn(&stand, "c", view_str("3"))));
     }
+    stand_end(&stand);
+}
+
+/* Half of the numbers that a session's header can hold are left for the life that begins. */
+Test(store_life, a_store_whose_numbers_are_used_up_does_not_start)
+{
+    struct stand stand;
+    char errmsg[256];
+    stand_init(&stand);
+    stand_open(&stand);
+    (void)stand_set_lsn(&stand, "a", view_str("1"));
+    stand_close(&stand);
+    (void)last_change(&stand, SESSION_VERSION_MAX / 2);
+    stand_open(&stand);
+    uint64_t version = stand_set_lsn(&stand, "a", view_str("2"));
+    cr_assert(lt(u64, SESSION_VERSION_MAX / 2, version));
+    struct answer answer = {0};
+    cr_assert(eq(int, stand_get(&stand, "a", &answer), SATCHEL_OK));
+    cr_assert(eq(u64, answer.session.version, version));
+    answer_free(&answer);
+    stand_close(&stand);
+    cr_assert(eq(int, stand_try_open(&stand, errmsg, sizeof errmsg), STATUS_OK));
+    cr_assert(not(stand_wait_ready(&stand)));
+    cr_assert_not_null(strstr(stand.why, "the numbers of changes in "), "%s", stand.why);
     stand_end(&stand);
 }
 
