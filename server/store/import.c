@@ -168,6 +168,9 @@ enum status store_import_changes(struct store_import *self, const struct store_c
         status = buf_reserve(&self->frame, len);
     }
     if (status == STATUS_OK) {
+        status = segment_writer_make_room(&self->segments, len);
+    }
+    if (status == STATUS_OK) {
         (void)put_view(self->frame.ptr + FRAME_HEADER_BYTES, changes->records);
         const struct frame frame = {
             .first_lsn = changes->first_lsn,

@@ -107,7 +107,8 @@ static void stop_threads(struct journal *self, unsigned count)
 
 static enum status start_threads(struct journal *self)
 {
-    static const char *const names[SEGMENT_LANES] = {"journal", "journal-2"};
+    static const char *const names[SEGMENT_LANES] = {"journal", "journal-2", "journal-3",
+                                                     "journal-4"};
     for (unsigned i = 0; i < SEGMENT_LANES; i++) {
         enum status status = thread_start(&self->threads[i], names[i], journal_run, self);
         if (status != STATUS_OK) {
@@ -144,7 +145,6 @@ enum status journal_open(const struct journal_options *options, struct journal *
     self->options = *options;
     self->options.dir = dir;
     self->next_lsn = options->next_lsn;
-    self->taken_lsn = options->next_lsn - 1;
     self->noted = true; /* there is nothing in it yet */
     atomic_init(&self->durable_lsn, options->next_lsn - 1);
     (void)pthread_mutex_init(&self->lock, NULL);

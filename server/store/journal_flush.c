@@ -9,12 +9,13 @@
 #include "store/journal_private.h"
 
 enum {
-    SPACE_POLL_NS = 200000000, /* how often a full disk is tried again */
-    IDLE_NS = 100000000,       /* after it a frame says what is durable */
-    PACE_NS = 10000000,        /* how long what nobody waits for collects */
-    CROWD_LEAST = 4,           /* with fewer nobody is waited for */
-    COLLECT_NS_MAX = 4000000,  /* how long at most what somebody waits for collects */
-    SLOW_FLUSH_NS = 1000000,   /* storage that takes so long gets two flushes at a time */
+    SPACE_POLL_NS = 200000000,  /* how often a full disk is tried again */
+    IDLE_NS = 100000000,        /* after it a frame says what is durable */
+    PACE_NS = 10000000,         /* how long what nobody waits for collects */
+    CROWD_LEAST = 4,            /* with fewer nobody is waited for */
+    COLLECT_NS_MAX = 4000000,   /* how long at most what somebody waits for collects */
+    SLOW_FLUSH_NS = 1000000,    /* storage that takes so long gets several flushes at a time */
+    CHARGED_BYTES_LEAST = 4096, /* EFS charges no write as less */
 };
 
 /* ---- When a flush is due -------------------------------------------------------------------- */
@@ -31,7 +32,7 @@ static bool is_crowd(const struct journal *self)
     return self->next_lsn - 1 - durable_lsn >= self->crowd;
 }
 
-/* Whether the storage takes long enough for a second flush to begin during one. */
+/* Whether the storage takes long enough for another flush to begin during one. */
 static bool is_slow(const struct journal *self)
 {
     return self->last_flush_ns >= SLOW_FLUSH_NS;
@@ -49,7 +50,7 @@ static int64_t part_of_flush(const struct journal *self, int64_t part)
  * moment too late waits for almost two flushes, and after a flush many come back at once: those
  * whom it has let go. So it waits until they are here too, for half a flush at most; and not at all
  * where there are few, or one alone. On slow storage who is late goes with the next flight, which
- * follows soon: if all went together, all would wait together, and the other lane stay empty.
+ * follows soon: if all went together, all would wait together, and the other lanes stay empty.
  */
 static int64_t collect_ns(const struct journal *self)
 {
@@ -86,24 +87,20 @@ static uint64_t queued_bytes(const struct journal *self, struct chunk **last)
     return bytes;
 }
 
-/* Whether the next flight may have company in the air. Not when it starts another segment. Only to
- * be asked while no flight does: the lanes are theirs then. */
-static bool may_overlap(const struct journal *self, unsigned lane)
+/* Whether the next flight may have company in the air. Not when it starts another segment. */
+static bool may_overlap(const struct journal *self)
 {
     struct chunk *last = NULL;
-    return is_slow(self) &&
-           segment_writer_has_room(&self->segments, lane, queued_bytes(self, &last));
+    return is_slow(self) && segment_writer_has_room(&self->segments, queued_bytes(self, &last));
 }
 
-/* Beside a flight in the air: not for a few, who would cost as much as many; and not while one of
- * those may start another segment. */
+/* Beside flights in the air. What EFS would charge as more than it is waits until they have landed.
+ */
 static int64_t due_beside_ns(const struct journal *self)
 {
-    unsigned lane = free_lane(self);
-    bool is_wanted = is_much(self) ||
-                     (self->awaited && self->next_lsn - 1 - self->taken_lsn >= CROWD_LEAST);
-    if (atomic_load_explicit(&self->no_space, memory_order_relaxed) || lane == SEGMENT_LANES ||
-        !is_wanted || !may_overlap(self, lane)) {
+    struct chunk *last = NULL;
+    bool is_wanted = self->awaited && queued_bytes(self, &last) >= CHARGED_BYTES_LEAST;
+    if ((!is_wanted && !is_much(self)) || free_lane(self) == SEGMENT_LANES || !may_overlap(self)) {
         return INT64_MAX;
     }
     int64_t apart_ns = self->last_start_ns + part_of_flush(self, SEGMENT_LANES);
@@ -193,7 +190,6 @@ static struct chunk *take_chunks(struct journal *self)
     (void)queued_bytes(self, &last);
     self->first = last->next;
     last->next = NULL;
-    self->taken_lsn = last->first_lsn + last->count - 1;
     if (self->first == NULL) {
         self->open = NULL;
         self->awaited = false;
@@ -205,8 +201,8 @@ static struct chunk *take_chunks(struct journal *self)
 static void take_off(struct journal *self, struct flight *flight)
 {
     unsigned lane = free_lane(self);
-    bool is_alone = lane == SEGMENT_LANES || !may_overlap(self, lane);
-    assert(!is_alone || flying(self) == 0);
+    bool is_alone = !may_overlap(self);
+    assert(lane < SEGMENT_LANES && (!is_alone || flying(self) == 0));
     *flight = (struct flight){.chunks = take_chunks(self),
                               .number = self->begun++,
                               .lane = lane,
@@ -236,10 +232,16 @@ static struct frame frame_of(const struct journal *self, const struct chunk *chu
     };
 }
 
-static enum status append(struct journal *self, unsigned lane, struct chunk *chunks)
+static enum status append(struct journal *self, unsigned lane, bool is_alone, struct chunk *chunks)
 {
     enum status status = STATUS_OK;
     for (struct chunk *chunk = chunks; chunk != NULL && status == STATUS_OK; chunk = chunk->next) {
+        if (is_alone) {
+            status = segment_writer_make_room(&self->segments, chunk->len);
+        }
+        if (status != STATUS_OK) {
+            break;
+        }
         chunk->time_ms = (uint64_t)clock_wall_ms(self->options.clock);
         struct frame frame = frame_of(self, chunk);
         status = segment_writer_append(&self->segments, lane, chunk->bytes, &frame);
@@ -263,7 +265,7 @@ static enum status sync_lane(struct journal *self, unsigned lane)
 static void fly(struct journal *self, struct flight *flight)
 {
     errno = 0;
-    flight->status = append(self, flight->lane, flight->chunks);
+    flight->status = append(self, flight->lane, flight->is_alone, flight->chunks);
     if (flight->status == STATUS_OK) {
         flight->status = sync_lane(self, flight->lane);
     }
@@ -300,7 +302,7 @@ static enum status write_again(struct journal *self)
     uint64_t durable_lsn = atomic_load_explicit(&self->durable_lsn, memory_order_relaxed);
     enum status status = segment_writer_restart(&self->segments, durable_lsn);
     for (uint64_t i = self->landed; i < self->begun && status == STATUS_OK; i++) {
-        status = append(self, 0, flight_of(self, i)->chunks);
+        status = append(self, 0, true, flight_of(self, i)->chunks);
     }
     return status == STATUS_OK ? sync_lane(self, 0) : status;
 }

@@ -7,7 +7,8 @@
  * it takes off, so that the next flight begins while this one is in the air, in another lane:
  *
  *      lane 0   ├── write, sync ──┤├── write, sync ──┤
- *      lane 1            ├── write, sync ──┤├── write, sync ──┤
+ *      lane 1        ├── write, sync ──┤├── write, sync ──┤
+ *      lane 2             ├── write, sync ──┤├── write, sync ──┤
  *
  * A change then waits for a part of a flush and for its own, rather than for almost two. Flights
  * land in the order in which they took off: what is durable has no gaps.
@@ -56,7 +57,6 @@ struct journal {
     bool stopping;
     bool failed;
     uint64_t next_lsn;
-    uint64_t taken_lsn;  /* up to it records are in the air or durable */
     struct chunk *first; /* owned: chunks to be written, oldest first */
     struct chunk *open;  /* the last of them, which records go into; NULL when the list is empty */
     struct chunk_pool pool;

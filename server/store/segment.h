@@ -8,8 +8,8 @@
  *                        | reserved u32 | time ms u64 | XXH3-64 of the 40 before and the records
  *     frame:             | frame header | records (record.h), `bytes` in all |
  *
- * A segment has one file, or two where the storage is slow: then a flush begins while another one
- * is under way, each in a lane of its own, since syncs of one file may wait for each other. Within
+ * A segment has one file, or more where the storage is slow: then a flush begins while others are
+ * under way, each in a lane of its own, since syncs of one file may wait for each other. Within
  * a file frames stand without gaps; over all files of a segment their lsns continue each other. A
  * frame's checksum is seeded with epoch, number, lane and uuid, so bytes left over from a file that
  * was recycled never pass for a frame: where no file has a whole, continuing frame is the end.
@@ -35,7 +35,7 @@ enum {
     FRAME_HEADER_BYTES = 48,
     STORE_UUID_BYTES = 16,
     SEGMENT_NAME_BYTES = 48,
-    SEGMENT_LANES = 2, /* files of one segment, at most */
+    SEGMENT_LANES = 4, /* files of one segment, at most */
 };
 
 struct segment_header {

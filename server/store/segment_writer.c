@@ -1,7 +1,6 @@
 /* Starting, filling, closing and recycling journal segments; the picture is in segment_writer.h. */
 #include "store/segment_writer.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -168,6 +167,7 @@ static enum status start(struct segment_writer *self, uint64_t follows_lsn, uint
     self->header.number++;
     self->header.follows_lsn = follows_lsn;
     self->header.first_lsn = first_lsn;
+    atomic_store_explicit(&self->bytes, 0, memory_order_relaxed);
     enum status status = start_lane(self, 0);
     self->started += status == STATUS_OK;
     return status;
@@ -239,11 +239,17 @@ enum status segment_writer_open(struct segment_writer *self,
     return status;
 }
 
-bool segment_writer_has_room(const struct segment_writer *self, unsigned lane, uint64_t bytes)
+bool segment_writer_has_room(const struct segment_writer *self, uint64_t bytes)
 {
-    const struct segment_lane *file = &self->lanes[lane];
-    uint64_t offset = file->fd >= 0 ? file->offset : SEGMENT_HEADER_BYTES;
-    return offset + bytes <= self->options.segment_bytes;
+    /* Relaxed: two who ask at once may make the segment a little longer than it should be. */
+    return atomic_load_explicit(&self->bytes, memory_order_relaxed) + bytes <=
+           self->options.segment_bytes;
+}
+
+enum status segment_writer_make_room(struct segment_writer *self, uint64_t bytes)
+{
+    bool is_empty = atomic_load_explicit(&self->bytes, memory_order_relaxed) == 0;
+    return is_empty || segment_writer_has_room(self, bytes) ? STATUS_OK : rotate(self);
 }
 
 enum status segment_writer_append(struct segment_writer *self, unsigned lane, uint8_t *at,
@@ -251,13 +257,7 @@ enum status segment_writer_append(struct segment_writer *self, unsigned lane, ui
 {
     struct segment_lane *file = &self->lanes[lane];
     size_t len = FRAME_HEADER_BYTES + frame->records.len;
-    enum status status = STATUS_OK;
-    if (file->fd < 0) {
-        status = start_lane(self, lane);
-    } else if (!segment_writer_has_room(self, lane, len) && file->offset > SEGMENT_HEADER_BYTES) {
-        assert(lane == 0);
-        status = rotate(self);
-    }
+    enum status status = file->fd < 0 ? start_lane(self, lane) : STATUS_OK;
     if (status != STATUS_OK) {
         return status;
     }
@@ -265,6 +265,7 @@ enum status segment_writer_append(struct segment_writer *self, unsigned lane, ui
     file->last_lsn = frame->first_lsn + frame->count - 1;
     status = file_pwrite_all(self->options.file, file->fd, view_of(at, len), (off_t)file->offset);
     file->offset += len;
+    atomic_fetch_add_explicit(&self->bytes, len, memory_order_relaxed);
     return status;
 }
 
@@ -285,6 +286,7 @@ enum status segment_writer_note_durable(struct segment_writer *self, uint64_t du
                                          (off_t)file->offset);
     if (status == STATUS_OK) {
         file->offset += sizeof at;
+        atomic_fetch_add_explicit(&self->bytes, sizeof at, memory_order_relaxed);
     }
     return status == STATUS_NO_SPACE ? STATUS_OK : status;
 }

@@ -6,8 +6,7 @@
  *          └──no space──▶ abandoned: closed as well, what was not durable goes to a new one
  *
  * A segment begins with the file of lane 0; another lane's is begun when it is first used. One
- * thread may be in each lane. Starting another segment concerns all of them: see
- * segment_writer_has_room().
+ * thread may be in each lane. Starting another segment concerns all of them.
  *
  * The file of a covered segment is used again because its blocks are allocated: a sync then has no
  * file size to write. Its header changes before its name does, so a file whose header is another
@@ -16,6 +15,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,7 +28,7 @@ struct segment_writer_options {
     const char *dir; /* borrowed for the writer's life */
     uint8_t uuid[STORE_UUID_BYTES];
     uint64_t epoch;
-    uint64_t segment_bytes;
+    uint64_t segment_bytes;        /* all files of a segment together */
     const struct file_ops *file;   /* borrowed */
     const struct ownership *owner; /* borrowed */
 };
@@ -56,6 +56,7 @@ struct segment_writer {
     uint64_t first_lsn;                    /* … this: there is a gap between the two */
     struct segment_header header;          /* of the open segment's lane 0 */
     struct segment_lane lanes[SEGMENT_LANES];
+    _Atomic uint64_t bytes;        /* of frames in the open segment, in all lanes */
     uint64_t started;              /* segments so far */
     pthread_mutex_t lock;          /* guards the closed segments */
     struct closed_segment *closed; /* owned */
@@ -70,13 +71,16 @@ enum status segment_writer_open(struct segment_writer *self,
                                 const struct segment_writer_options *options, uint64_t follows_lsn,
                                 uint64_t first_lsn) MUST_CHECK;
 
-/** Whether `bytes` of frames, headers included, fit into this lane of the open segment. */
-bool segment_writer_has_room(const struct segment_writer *self, unsigned lane, uint64_t bytes);
+/** Whether `bytes` of frames, headers included, fit into the open segment. Any thread. */
+bool segment_writer_has_room(const struct segment_writer *self, uint64_t bytes);
+
+/** Starts another segment when `bytes` of frames do not fit into this one. Nobody may be in any
+ * lane, and in all but lane 0 everything has to be durable. NO_SPACE, IO: as for appending. */
+enum status segment_writer_make_room(struct segment_writer *self, uint64_t bytes) MUST_CHECK;
 
 /** Seals the frame in place (`at` is its header, frame->records stand behind it) and writes it into
- * a lane. What does not fit goes to a new segment, in lane 0: nobody may be in any other lane then,
- * and `lane` has to be 0. NO_SPACE, IO: see errno; nothing more may be appended then, except after
- * segment_writer_restart(). */
+ * a lane, whatever room there is. NO_SPACE, IO: see errno; nothing more may be appended then,
+ * except after segment_writer_restart(). */
 enum status segment_writer_append(struct segment_writer *self, unsigned lane, uint8_t *at,
                                   const struct frame *frame) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* Two flushes at a time, as on slow storage: what is durable has no gap whichever ends first,
+/* Several flushes at a time, as on slow storage: what is durable has no gap whichever ends first,
  * whatever fails, and wherever the power does. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -25,7 +25,7 @@ static uint64_t put_crowd(struct kit *kit)
 {
     uint64_t lsn = 0;
     for (unsigned i = 0; i < CROWD; i++) {
-        lsn = kit_put(kit, 100);
+        lsn = kit_put(kit, 1000); /* in all more than EFS charges at least */
     }
     return lsn;
 }
@@ -57,22 +57,47 @@ static void end(struct kit *kit, struct fake_disk *disk)
     fake_disk_free(disk);
 }
 
-Test(journal_lanes, slow_storage_gets_two_flushes_at_a_time)
+Test(journal_lanes, slow_storage_gets_as_many_flushes_at_a_time_as_there_are_lanes)
 {
     struct kit kit;
     struct fake_disk *disk = fake_disk_new();
     uint64_t before = open_slow(&kit, disk);
     uint64_t lsn = fly_two(&kit, disk);
-    (void)put_crowd(&kit); /* a third one has to wait */
+    for (unsigned lane = 2; lane < SEGMENT_LANES; lane++) {
+        lsn = put_crowd(&kit);
+        wait_for_syncs(disk, lane + 1);
+    }
+    lsn = put_crowd(&kit); /* one more has to wait */
     cr_assert(eq(u64, journal_durable_lsn(kit.journal), before));
-    cr_assert(eq(uint, temp_dir_count(kit.dir, "-0.jnl"), 1));
-    cr_assert(eq(uint, temp_dir_count(kit.dir, "-1.jnl"), 1));
+    for (unsigned lane = 0; lane < SEGMENT_LANES; lane++) {
+        char ending[16];
+        (void)snprintf(ending, sizeof ending, "-%u.jnl", lane);
+        cr_assert(eq(uint, temp_dir_count(kit.dir, ending), 1));
+    }
     fake_disk_hold_syncs(disk, false);
-    cr_assert(eq(int, journal_wait_durable(kit.journal, lsn + CROWD), STATUS_OK));
+    cr_assert(eq(int, journal_wait_durable(kit.journal, lsn), STATUS_OK));
     kit_close(&kit);
     kit_replay(kit.dir, 0, &found);
     cr_assert(eq(int, found.status, STATUS_OK), "%s", found.errmsg);
-    cr_assert(eq(sz, found.count, lsn + CROWD));
+    cr_assert(eq(sz, found.count, lsn));
+    end(&kit, disk);
+}
+
+/* A few do not get a flush of their own: EFS would charge it as if they were many. */
+Test(journal_lanes, a_few_wait_for_what_is_under_way)
+{
+    struct kit kit;
+    struct fake_disk *disk = fake_disk_new();
+    (void)open_slow(&kit, disk);
+    fake_disk_hold_syncs(disk, true);
+    (void)kit_put(&kit, 100);
+    wait_for_syncs(disk, 1);
+    uint64_t lsn = kit_put(&kit, 100);
+    const struct timespec moment = {.tv_nsec = 3 * SLOW_NS};
+    (void)nanosleep(&moment, NULL); /* longer than any pause between two flushes */
+    cr_assert(eq(uint, fake_disk_waiting_syncs(disk), 1));
+    fake_disk_hold_syncs(disk, false);
+    cr_assert(eq(int, journal_wait_durable(kit.journal, lsn), STATUS_OK));
     end(&kit, disk);
 }
 
@@ -208,7 +233,7 @@ static bool crash_at(unsigned nth)
     struct random random = {.state = nth};
     kit_init(&kit);
     kit.file = fake_disk_ops(disk);
-    kit.segment_bytes = 16 * 1024;
+    kit.segment_bytes = 64 * 1024;
     char errmsg[256];
     uint64_t durable = 0;
     uint64_t applied = 0;
@@ -218,7 +243,7 @@ static bool crash_at(unsigned nth)
         uint64_t lsn = 0;
         for (unsigned i = 0; i < 20 && !atomic_load(&kit.has_failed); i++) {
             for (uint64_t burst = 5 + random_below(&random, 20); burst > 0; burst--) {
-                lsn = kit_put(&kit, random_below(&random, 400));
+                lsn = kit_put(&kit, random_below(&random, 1500));
             }
             /* Not all: the next ones come while these are under way. */
             uint64_t awaited = lsn - random_below(&random, 20);
@@ -266,7 +291,7 @@ Test(journal_lanes, damage_in_either_file_is_found, .timeout = 60)
     cr_assert(eq(int, journal_wait_durable(kit.journal, lsn), STATUS_OK));
     lsn = kit_put_durable(&kit, 100); /* knows that all before it is durable */
     kit_close(&kit);
-    for (unsigned lane = 0; lane < SEGMENT_LANES; lane++) {
+    for (unsigned lane = 0; lane < 2; lane++) {
         char name[SEGMENT_NAME_BYTES];
         char path[256];
         struct buf bytes = {0};
@@ -302,7 +327,7 @@ Test(journal_lanes, damage_in_either_file_is_found, .timeout = 60)
  */
 Test(journal_lanes, a_missing_file_is_noticed)
 {
-    for (unsigned lane = 0; lane < SEGMENT_LANES; lane++) {
+    for (unsigned lane = 0; lane < 2; lane++) {
         struct kit kit;
         struct fake_disk *disk = fake_disk_new();
         (void)open_slow(&kit, disk);
