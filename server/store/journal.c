@@ -40,7 +40,7 @@ uint8_t *journal_begin(struct journal *self, size_t bytes, uint32_t count, uint6
     chunk->count += count;
     *first_lsn = self->next_lsn;
     self->next_lsn += count;
-    /* Relaxed: only counted with; written under the lock here, by the journal thread as well. */
+    /* Relaxed: only counted with; written under the lock, here and where it becomes durable. */
     atomic_fetch_add_explicit(&self->undurable_bytes, bytes, memory_order_relaxed);
     atomic_fetch_add_explicit(&self->total_bytes, bytes, memory_order_relaxed);
     return record;

@@ -1,15 +1,15 @@
 /*
  * The journal: makes changes durable, many at a time.
  *
- *      workers                         journal thread
+ *      workers                         journal threads
  *      journal_begin ─▶ chunk (open) ─▶ sealed chunks ─▶ pwrite … fdatasync ─▶ durable_lsn, event
  *
  * A change is encoded straight into the open chunk, which has room for a frame header in front, so
  * a chunk is written as it is: one frame. While one flush is in flight the next one collects:
- * natural group commit. What nobody waits for collects a little longer. A failed write or sync is
- * never asked again: what it covered may or may not be on the storage, and the second answer lies
- * (invariant 8). It ends everything, except on a full disk: then the records wait here and go into
- * a new segment when there is space.
+ * natural group commit. On slow storage several are in flight (journal_private.h). What nobody
+ * waits for collects a little longer. A failed write or sync is never asked again: what it covered
+ * may or may not be on the storage, and the second answer lies (invariant 8). It ends everything,
+ * except on a full disk: then the records wait here and go into a new segment when there is space.
  */
 #pragma once
 
@@ -46,16 +46,17 @@ struct journal_options {
     const struct file_ops *file;     /* borrowed */
     const struct ownership *owner;   /* borrowed */
     struct journal_metrics *metrics; /* borrowed */
-    /* All on the journal thread. `flushed`: durable_lsn has moved. `written`: after that, for each
-     * frame that is durable now, which is borrowed. `failed`: see above; `why` is valid during the
-     * call, and nothing is made durable any more. */
+    /* On any of the journal's threads; the first two one call at a time, in the order of lsns.
+     * `flushed`: durable_lsn has moved. `written`: after that, for each frame that is durable now,
+     * which is borrowed. `failed`: see above, once; `why` is valid during the call, and nothing is
+     * made durable any more. */
     void (*flushed)(void *arg);
     void (*written)(void *arg, const struct frame *frame);
     void (*failed)(void *arg, const char *why);
     void *arg; /* borrowed */
 };
 
-/** Creates the first segment of this epoch, durably, and starts the thread. On OK the caller owns
+/** Creates the first segment of this epoch, durably, and starts the threads. On OK the caller owns
  *  `*out`; otherwise `errmsg` holds a line. Blocks on the storage. */
 enum status journal_open(const struct journal_options *options, struct journal **out, char *errmsg,
                          size_t errmsg_bytes) MUST_CHECK;

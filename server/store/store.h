@@ -47,7 +47,7 @@ struct store_events {
     void (*loaded)(void *arg, void *waiter);
     /* Told all changes that the data file may lack at a start, and then every change when it is
      * durable: in order, each once. NULL: nobody wants to know. Checkpoint thread until the store
-     * serves, then journal thread */
+     * serves, then one journal thread after the other */
     void (*changes)(void *arg, const struct store_changes *changes);
     /* A session that had expired is gone from memory; `id` is valid during the call, and the
      * session is locked. NULL: nobody wants to know. The thread of store_sweep() */

@@ -51,8 +51,7 @@ struct store {
     struct table table;
     uint64_t found_lsn; /* of the last change before this life; set by recovery */
     uint64_t first_lsn; /* of the first change of this life; likewise */
-    uint64_t
-        told_lsn; /* of the last change that was told; checkpoint thread, then journal thread */
+    uint64_t told_lsn;  /* of the last change that was told; its thread: see store_events */
     struct store_metrics metrics;
     struct journal_metrics journal_metrics;
 
