@@ -296,6 +296,19 @@ static void fetch_next(const struct journal_files *self, size_t i)
     }
 }
 
+/* Whether no file of the segment at `i` is missing, as far as the next one knows. Those of earlier
+ * epochs are removed in their order, lane 0 first. */
+static bool has_all_files(const struct journal_files *self, size_t i,
+                          const struct journal_file *next)
+{
+    uint32_t usable = 0;
+    for (size_t at = i; at < segment_end(self, i); at++) {
+        usable += self->items[at].usable;
+    }
+    return self->items[i].lane == 0 &&
+           (next->header.lanes_before == 0 || usable == next->header.lanes_before);
+}
+
 /* Finds out what the segments behind this one say about it. */
 static void look_ahead(const struct journal_files *self, struct replay *replay, size_t i)
 {
@@ -310,13 +323,14 @@ static void look_ahead(const struct journal_files *self, struct replay *replay, 
     if (later != NULL) {
         replay->limit_lsn = later->header.follows_lsn;
     }
-    /* A follower knows where this one ended; what a checkpoint has removed between them does not
-     * count as missing. Behind the last one there is only what the rows have. */
+    /* A follower knows where this one ended; what a checkpoint has removed between them, or of this
+     * one, does not count as missing. Behind the last one there is only what the rows have. */
     if (follower == NULL) {
         replay->known_lsn = replay->applied_lsn;
     } else {
         uint64_t number = replay->is_last_of_epoch ? 1 : segment->number + 1;
-        replay->known_lsn = follower->number == number ? follower->header.follows_lsn : 0;
+        bool is_next = follower->number == number && has_all_files(self, i, follower);
+        replay->known_lsn = is_next ? follower->header.follows_lsn : 0;
     }
 }
 

@@ -33,7 +33,7 @@ void segment_encode_header(uint8_t out[SEGMENT_HEADER_BYTES], const struct segme
     memset(out, 0, SEGMENT_HEADER_BYTES);
     memcpy(out, segment_magic, sizeof segment_magic);
     store_u32(out + 8, SEGMENT_FORMAT);
-    store_u32(out + 12, header->lane);
+    store_u32(out + 12, header->lane | header->lanes_before << 8);
     memcpy(out + 16, header->uuid, STORE_UUID_BYTES);
     store_u64(out + 32, header->epoch);
     store_u64(out + 40, header->number);
@@ -49,8 +49,10 @@ enum status segment_decode_header(struct view bytes, struct segment_header *out)
         load_u64(bytes.ptr + 64) != hash64(view_of(bytes.ptr, 64), 0)) {
         return STATUS_CORRUPT;
     }
-    out->lane = load_u32(bytes.ptr + 12);
-    if (load_u32(bytes.ptr + 8) != SEGMENT_FORMAT || out->lane >= SEGMENT_LANES) {
+    out->lane = load_u32(bytes.ptr + 12) & 0xff;
+    out->lanes_before = load_u32(bytes.ptr + 12) >> 8;
+    if (load_u32(bytes.ptr + 8) != SEGMENT_FORMAT || out->lane >= SEGMENT_LANES ||
+        out->lanes_before > SEGMENT_LANES) {
         return STATUS_UNSUPPORTED;
     }
     memcpy(out->uuid, bytes.ptr + 16, STORE_UUID_BYTES);

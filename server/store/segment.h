@@ -1,7 +1,8 @@
 /*
  * Journal segments: files `journal/<epoch>-<number>-<lane>.jnl` of a header and frames.
  *
- *     header, 72 bytes:  | "SATCHJNL" | format u32 = 1 | lane u32 | store uuid 16 | epoch u64
+ *     header, 72 bytes:  | "SATCHJNL" | format u32 = 1 | lane u8 | lanes before u8 | 0 u16
+ *                        | store uuid 16 | epoch u64
  *                        | number u64 | follows lsn u64 | first lsn u64
  *                        | XXH3-64 of the 64 before
  *     frame header, 48:  | "SJF1" u32 | bytes u32 | first lsn u64 | durable lsn u64 | count u32
@@ -43,6 +44,8 @@ struct segment_header {
     uint64_t epoch;                 /* grows with every start of the store */
     uint64_t number;                /* grows by one within an epoch */
     uint32_t lane;                  /* below SEGMENT_LANES: which file of the segment */
+    uint32_t lanes_before;          /* files of the segment before, 0 at the epoch's start: once
+                                       covered, each is used again or removed by itself */
     uint64_t follows_lsn;           /* the last change before this segment: first_lsn - 1 within an
                                        epoch; at its start what recovery found, before the gap */
     uint64_t first_lsn;             /* of the first frame */

@@ -190,12 +190,14 @@ static enum status close_open_segment(struct segment_writer *self)
     const struct file_ops *file = self->options.file;
     const uint64_t last = last_lsn(self);
     enum status status = STATUS_OK;
+    self->header.lanes_before = 0;
     for (uint32_t lane = 0; lane < SEGMENT_LANES; lane++) {
         int fd = self->lanes[lane].fd;
         self->lanes[lane].fd = -1; /* closed also when that fails */
         if (fd < 0) {
             continue;
         }
+        self->header.lanes_before++;
         const struct closed_segment closed = {
             .number = self->header.number, .last_lsn = last, .lane = lane};
         enum status done = file->close(file->arg, fd) == 0 ? remember_closed(self, closed)

@@ -163,7 +163,8 @@ class Beside(unittest.TestCase):
         with Connection(self.store.address) as conn:
             self.assertEqual(conn.get(b"k1"), b"value 1;" * 20)
         self.assertEqual(self.store.terminate(), 0)
-        self.assertEqual(self.ask("verify")[0], SOUND)
+        code, shown, _ = self.ask("verify")
+        self.assertEqual(code, SOUND, shown)
 
     def test_a_store_that_is_killed_and_starts_anew(self):
         """Its successor makes a data file of its own and removes the one that may just be read."""

@@ -22,6 +22,7 @@ ID_BYTES = 16
 SAMPLE = 10000
 LONG_SAMPLE = 200000  # long enough for another client to notice
 DEADLINE_S = 170
+JOURNAL = "256m"  # what it brings at a start is in memory until the first checkpoint
 PROBE_P99_MS_MAX = 100  # of what is in memory, while others read from disk
 
 
@@ -58,7 +59,8 @@ class Million(unittest.TestCase):
 
     def test_a_million_sessions_come_back(self):
         print()
-        self.store = self.enterContext(Satcheld(OPTIONS.satcheld))
+        self.store = self.enterContext(
+            Satcheld(OPTIONS.satcheld, "--checkpoint-bytes", JOURNAL))
         self.finish(self.fill("load"))
         self.assertEqual(self.store.metric("satchel_sessions"), OPTIONS.sessions)
 

@@ -103,7 +103,7 @@ Test(object, a_session_takes_its_header_its_id_and_its_content)
     struct kit kit;
     kit_open(&kit, commands, sizeof commands / sizeof commands[0]);
     kit_expect(&kit, "SET key value", "+OK\r\n");
-    kit_expect(&kit, "MEMORY USAGE key", ":48\r\n");
-    kit_expect(&kit, "MEMORY USAGE key SAMPLES 0", ":48\r\n");
+    kit_expect(&kit, "MEMORY USAGE key", ":44\r\n");
+    kit_expect(&kit, "MEMORY USAGE key SAMPLES 0", ":44\r\n");
     kit_close(&kit);
 }
