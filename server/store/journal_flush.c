@@ -182,12 +182,13 @@ static void wait_until_due(struct journal *self)
 
 /* ---- A flight ------------------------------------------------------------------------------- */
 
-/* Takes up to FLUSH_BYTES_MAX of what is queued. */
+/* Takes up to FLUSH_BYTES_MAX of what is queued, which is something. */
 static struct chunk *take_chunks(struct journal *self)
 {
     struct chunk *taken = self->first;
     struct chunk *last = NULL;
     (void)queued_bytes(self, &last);
+    assert(last != NULL);
     self->first = last->next;
     last->next = NULL;
     if (self->first == NULL) {

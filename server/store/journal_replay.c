@@ -1,5 +1,6 @@
 /* Reading the segments of earlier epochs: what is replayed, where it ends, and whether it should.
  */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -167,6 +168,7 @@ static enum status replay_segment(struct replay *self, struct open_segment *segm
     const struct journal_observer *observer = self->observer;
     const struct open_file *file = NULL;
     struct frame frame;
+    assert(segment->count != 0);
     uint64_t expected = segment->files[0].file->header.first_lsn;
     uint64_t offset = 0;
     while (expected <= self->limit_lsn &&
