@@ -152,6 +152,7 @@ enum status journal_open(const struct journal_options *options, struct journal *
     struct segment_writer_options segments = {.dir = dir,
                                               .epoch = options->epoch,
                                               .segment_bytes = options->segment_bytes,
+                                              .spare_bytes = options->spare_bytes,
                                               .file = options->file,
                                               .owner = options->owner};
     memcpy(segments.uuid, options->uuid, STORE_UUID_BYTES);

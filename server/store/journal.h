@@ -41,10 +41,11 @@ struct journal_options {
     uint64_t follows_lsn; /* the last lsn that was found in rows and journal */
     uint64_t next_lsn;    /* the first lsn to give out, higher than any that may have been seen */
     uint64_t segment_bytes;
-    uint64_t undurable_bytes_max;    /* journal_begin refuses above */
-    const struct clock *clock;       /* borrowed */
-    const struct file_ops *file;     /* borrowed */
-    const struct ownership *owner;   /* borrowed */
+    uint64_t spare_bytes;          /* of covered segments' files, which are kept to be used again */
+    uint64_t undurable_bytes_max;  /* journal_begin refuses above */
+    const struct clock *clock;     /* borrowed */
+    const struct file_ops *file;   /* borrowed */
+    const struct ownership *owner; /* borrowed */
     struct journal_metrics *metrics; /* borrowed */
     /* On any of the journal's threads; the first two one call at a time, in the order of lsns.
      * `flushed`: durable_lsn has moved. `written`: after that, for each frame that is durable now,

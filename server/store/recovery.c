@@ -244,6 +244,7 @@ static enum status open_journal(struct store *self, uint64_t last_lsn, char *err
         .follows_lsn = last_lsn,
         .next_lsn = self->first_lsn,
         .segment_bytes = self->options.segment_bytes,
+        .spare_bytes = store_checkpoint_bytes(self),
         .undurable_bytes_max = self->options.undurable_busy_bytes,
         .clock = self->deps.clock,
         .file = self->deps.file,

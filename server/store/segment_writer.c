@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SPARE_SEGMENTS_MAX = 4, PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096 };
 
 static void segment_path(const struct segment_writer *self, uint64_t number, uint32_t lane,
                          char out[PATH_BYTES])
@@ -39,14 +39,14 @@ static enum status remember_closed(struct segment_writer *self, struct closed_se
     return status;
 }
 
-/* Takes the path of a covered file; false when there is none. */
-static bool take_spare(struct segment_writer *self, char path[PATH_BYTES])
+/* Takes a covered file of the lane; false when there is none. */
+static bool take_spare(struct segment_writer *self, uint32_t lane, struct closed_segment *spare)
 {
     bool found = false;
     (void)pthread_mutex_lock(&self->lock);
     for (size_t i = 0; i < self->closed_count && !found; i++) {
-        if (self->closed[i].spare) {
-            segment_path(self, self->closed[i].number, self->closed[i].lane, path);
+        if (self->closed[i].spare && self->closed[i].lane == lane) {
+            *spare = self->closed[i];
             self->closed[i] = self->closed[--self->closed_count];
             found = true;
         }
@@ -60,17 +60,17 @@ enum status segment_writer_drop_covered(struct segment_writer *self, uint64_t ls
     const struct file_ops *file = self->options.file;
     enum status status = STATUS_OK;
     (void)pthread_mutex_lock(&self->lock);
-    unsigned spares = 0;
+    uint64_t spare_bytes = 0;
     for (size_t i = 0; i < self->closed_count; i++) {
-        spares += self->closed[i].spare;
+        spare_bytes += self->closed[i].spare ? self->closed[i].bytes : 0;
     }
     for (size_t i = 0; i < self->closed_count && status == STATUS_OK;) {
         struct closed_segment *segment = &self->closed[i];
         if (segment->spare || segment->last_lsn > lsn) {
             i++;
-        } else if (spares < SPARE_SEGMENTS_MAX) {
+        } else if (spare_bytes + segment->bytes <= self->options.spare_bytes) {
             segment->spare = true;
-            spares++;
+            spare_bytes += segment->bytes;
             i++;
         } else {
             char path[PATH_BYTES];
@@ -88,14 +88,11 @@ enum status segment_writer_drop_covered(struct segment_writer *self, uint64_t ls
 
 /* ---- The open segment ----------------------------------------------------------------------- */
 
-/* Opens the file that becomes `path`: a spare one under its old name, or a new one. */
-static enum status open_file(struct segment_writer *self, const char *path, char *spare_path,
-                             bool *recycled, int *fd)
+/* Opens a spare file under its old name, or makes a new one. */
+static enum status open_file(struct segment_writer *self, const char *path, bool is_spare, int *fd)
 {
     const struct file_ops *file = self->options.file;
-    *recycled = take_spare(self, spare_path);
-    *fd = *recycled ? file->open(file->arg, spare_path, O_RDWR, 0)
-                    : file->open(file->arg, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    *fd = file->open(file->arg, path, is_spare ? O_RDWR : O_RDWR | O_CREAT | O_EXCL, 0600);
     if (*fd < 0) {
         return status_of_errno(errno);
     }
@@ -131,14 +128,16 @@ static enum status start_lane(struct segment_writer *self, uint32_t lane)
     const struct file_ops *file = self->options.file;
     struct segment_header header = self->header;
     header.lane = lane;
+    struct closed_segment spare = {0};
+    bool is_spare = take_spare(self, lane, &spare);
     char path[PATH_BYTES];
     char spare_path[PATH_BYTES];
-    bool recycled = false;
     int fd = -1;
     segment_path(self, header.number, lane, path);
-    enum status status = open_file(self, path, spare_path, &recycled, &fd);
+    segment_path(self, spare.number, lane, spare_path);
+    enum status status = open_file(self, is_spare ? spare_path : path, is_spare, &fd);
     if (status == STATUS_OK) {
-        status = make_durable(self, fd, &header, recycled ? spare_path : NULL, path);
+        status = make_durable(self, fd, &header, is_spare ? spare_path : NULL, path);
     }
     /* A client whose locks the server has dropped may take new ones on new files: only a write
      * under a lock that was held all the time shows that this one is worth something. */
@@ -149,15 +148,17 @@ static enum status start_lane(struct segment_writer *self, uint32_t lane)
         int error = errno;
         if (fd >= 0) {
             (void)file->close(file->arg, fd);
-            if (!recycled) { /* without frames it would only be in the way */
+            if (!is_spare) { /* without frames it would only be in the way */
                 (void)file->unlink(file->arg, path);
             }
         }
         errno = error;
         return status;
     }
-    self->lanes[lane] = (struct segment_lane){
-        .fd = fd, .seed = segment_seed(&header), .offset = SEGMENT_HEADER_BYTES};
+    self->lanes[lane] = (struct segment_lane){.fd = fd,
+                                              .seed = segment_seed(&header),
+                                              .offset = SEGMENT_HEADER_BYTES,
+                                              .allocated_bytes = spare.bytes};
     return STATUS_OK;
 }
 
@@ -184,6 +185,11 @@ static uint64_t last_lsn(const struct segment_writer *self)
     return last;
 }
 
+static uint64_t allocated_bytes(const struct segment_lane *file)
+{
+    return file->offset > file->allocated_bytes ? file->offset : file->allocated_bytes;
+}
+
 /* Closing gives a file's lock up; nobody writes it any more. */
 static enum status close_open_segment(struct segment_writer *self)
 {
@@ -198,8 +204,10 @@ static enum status close_open_segment(struct segment_writer *self)
             continue;
         }
         self->header.lanes_before++;
-        const struct closed_segment closed = {
-            .number = self->header.number, .last_lsn = last, .lane = lane};
+        const struct closed_segment closed = {.number = self->header.number,
+                                              .last_lsn = last,
+                                              .bytes = allocated_bytes(&self->lanes[lane]),
+                                              .lane = lane};
         enum status done = file->close(file->arg, fd) == 0 ? remember_closed(self, closed)
                                                            : status_of_errno(errno);
         if (status == STATUS_OK || status == STATUS_NO_SPACE) { /* of two failures the worse one */

@@ -2,15 +2,16 @@
  * Writing segments: one is open, full ones are closed, covered ones are used again.
  *
  *      started ──append, sync──▶ full ──rotate──▶ closed ──covered──▶ spare ──started again
- *          │                                         │                (a few; others are removed)
+ *          │                                         │                (the rest is removed)
  *          └──no space──▶ abandoned: closed as well, what was not durable goes to a new one
  *
  * A segment begins with the file of lane 0; another lane's is begun when it is first used. One
  * thread may be in each lane. Starting another segment concerns all of them.
  *
  * The file of a covered segment is used again because its blocks are allocated: a sync then has no
- * file size to write. Its header changes before its name does, so a file whose header is another
- * segment's is one that was caught in between and holds nothing that is needed.
+ * file size to write, which takes a local disk two thirds of the time. It stays in its lane, since
+ * the files of other lanes may be shorter. Its header changes before its name does, so a file whose
+ * header is another segment's is one that was caught in between and holds nothing that is needed.
  */
 #pragma once
 
@@ -29,6 +30,7 @@ struct segment_writer_options {
     uint8_t uuid[STORE_UUID_BYTES];
     uint64_t epoch;
     uint64_t segment_bytes;        /* all files of a segment together */
+    uint64_t spare_bytes;          /* of covered files that are kept */
     const struct file_ops *file;   /* borrowed */
     const struct ownership *owner; /* borrowed */
 };
@@ -37,16 +39,18 @@ struct segment_writer_options {
 struct closed_segment {
     uint64_t number;
     uint64_t last_lsn; /* nothing in the segment is above */
+    uint64_t bytes;    /* that the file has on the storage */
     uint32_t lane;
     bool spare; /* covered: it may become the next file */
 };
 
 /* One file of the open segment; used by one thread at a time. */
 struct segment_lane {
-    int fd;            /* locked; -1: not begun */
-    uint64_t seed;     /* of its frames' checksums */
-    uint64_t offset;   /* where the next frame goes */
-    uint64_t last_lsn; /* of the last frame that was appended; 0: none was */
+    int fd;                   /* locked; -1: not begun */
+    uint64_t seed;            /* of its frames' checksums */
+    uint64_t offset;          /* where the next frame goes */
+    uint64_t last_lsn;        /* of the last frame that was appended; 0: none was */
+    uint64_t allocated_bytes; /* that it had from its life before; 0: it is new */
 };
 
 /* Embedded by the journal. */
@@ -101,7 +105,7 @@ enum status segment_writer_note_durable(struct segment_writer *self,
 enum status segment_writer_restart(struct segment_writer *self, uint64_t durable_lsn) MUST_CHECK;
 
 /** A checkpoint covers everything up to `lsn`: closed segments that end there or before are kept as
- *  spares or removed. Checkpoint thread. */
+ *  spares, up to `spare_bytes`, or removed. Checkpoint thread. */
 enum status segment_writer_drop_covered(struct segment_writer *self, uint64_t lsn) MUST_CHECK;
 
 /** Closes the open segment and frees everything. */

@@ -64,16 +64,20 @@ void store_want_checkpoint(struct store *self)
     (void)pthread_mutex_unlock(&self->keeper_lock);
 }
 
+uint64_t store_checkpoint_bytes(const struct store *self)
+{
+    /* What is dirty cannot leave memory. */
+    uint64_t most = self->options.memory_bytes / 4;
+    return most < self->options.checkpoint_bytes ? most : self->options.checkpoint_bytes;
+}
+
 void store_on_flushed(void *arg)
 {
     struct store *self = arg;
     self->deps.events.durable(self->deps.events.arg);
     uint64_t since = journal_total_bytes(self->journal) -
                      atomic_load_explicit(&self->checkpointed_bytes, memory_order_relaxed);
-    /* What is dirty cannot leave memory. */
-    uint64_t most = self->options.memory_bytes / 4;
-    most = most < self->options.checkpoint_bytes ? most : self->options.checkpoint_bytes;
-    if (since >= most) {
+    if (since >= store_checkpoint_bytes(self)) {
         store_want_checkpoint(self);
     }
 }

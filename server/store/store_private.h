@@ -125,6 +125,9 @@ enum status store_checkpoint(struct store *self, char *errmsg, size_t errmsg_byt
 void store_tell(struct store *self, uint64_t first_lsn, uint64_t time_ms, uint32_t count,
                 struct view records);
 
+/** A checkpoint is due with so much in the journal since the last one. */
+uint64_t store_checkpoint_bytes(const struct store *self);
+
 /* The journal's events; `arg` is the store. Journal thread. */
 void store_on_flushed(void *arg);
 void store_on_written(void *arg, const struct frame *frame);

@@ -8,7 +8,7 @@
 #include "support/random.h"
 #include "support/temp_dir.h"
 
-enum { KIT_CHANGES_MAX = 4096 };
+enum { KIT_CHANGES_MAX = 4096, KIT_SPARE_SEGMENTS = 4 };
 
 extern const uint8_t kit_uuid[STORE_UUID_BYTES];
 
