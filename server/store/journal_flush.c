@@ -45,19 +45,6 @@ static int64_t part_of_flush(const struct journal *self, int64_t part)
     return ns < COLLECT_NS_MAX ? ns : COLLECT_NS_MAX;
 }
 
-/*
- * How long a flush that somebody waits for is delayed, so that others can join it. Who comes a
- * moment too late waits for almost two flushes, and after a flush many come back at once: those
- * whom it has let go. So it waits until they are here too, for half a flush at most; and not at all
- * where there are few, or one alone. On slow storage who is late goes with the next flight, which
- * follows soon: if all went together, all would wait together, and the other lanes stay empty.
- */
-static int64_t collect_ns(const struct journal *self)
-{
-    int64_t part_ns = part_of_flush(self, is_slow(self) ? 8 : 2);
-    return self->crowd < CROWD_LEAST ? 0 : part_ns;
-}
-
 static uint64_t flying(const struct journal *self)
 {
     return self->begun - self->landed;
@@ -87,6 +74,32 @@ static uint64_t queued_bytes(const struct journal *self, struct chunk **last)
     return bytes;
 }
 
+/* Whether EFS would charge the next flight as more than it is. */
+static bool is_charged_as_more(const struct journal *self)
+{
+    struct chunk *last = NULL;
+    return queued_bytes(self, &last) < CHARGED_BYTES_LEAST;
+}
+
+/*
+ * How long a flush that somebody waits for is delayed, so that others can join it. Who comes a
+ * moment too late waits for almost two flushes, and after a flush many come back at once: those
+ * whom it has let go. So it waits until they are here too, for half a flush at most; and not at all
+ * where there are few, or one alone. On slow storage who is late goes with the next flight, which
+ * follows soon: if all went together, all would wait together, and the other lanes stay empty. Only
+ * what EFS would charge as more than it is waits there, for as long as a flush takes.
+ */
+static int64_t collect_ns(const struct journal *self)
+{
+    if (self->crowd < CROWD_LEAST) {
+        return 0;
+    }
+    if (!is_slow(self)) {
+        return part_of_flush(self, 2);
+    }
+    return is_charged_as_more(self) ? part_of_flush(self, 1) : part_of_flush(self, 8);
+}
+
 /* Whether the next flight may have company in the air. Not when it starts another segment. */
 static bool may_overlap(const struct journal *self)
 {
@@ -98,8 +111,7 @@ static bool may_overlap(const struct journal *self)
  */
 static int64_t due_beside_ns(const struct journal *self)
 {
-    struct chunk *last = NULL;
-    bool is_wanted = self->awaited && queued_bytes(self, &last) >= CHARGED_BYTES_LEAST;
+    bool is_wanted = self->awaited && !is_charged_as_more(self);
     if ((!is_wanted && !is_much(self)) || free_lane(self) == SEGMENT_LANES || !may_overlap(self)) {
         return INT64_MAX;
     }
