@@ -24,7 +24,6 @@ import concurrent.futures
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -69,18 +68,9 @@ class Member(Satcheld):
             raise Violation(f"{self.name} does not start: {error}") from error
 
     def stop_running(self):
-        """SIGSTOP, and waits until it has arrived."""
-        self.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: self.state() in "TZ", f"{self.name} is stopped")
-        if self.state() == "Z":
+        self.freeze()
+        if not self.is_running():
             raise Violation(f"{self.name} ended before it was stopped:\n{self.log()}")
-
-    def state(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            return stat.read().rpartition(")")[2].split()[0]
-
-    def go_on(self):
-        self.process.send_signal(signal.SIGCONT)
 
     def end_in_order(self):
         code = self.terminate()
@@ -266,7 +256,7 @@ class ClockScene(Scene):
         reader.send(native.frame(native.GET, native.tag(native.ID, key)))
         time.sleep(max(0, stopped_s + LEASE_S - time.monotonic()))
         self.pause(0, 0.2)
-        first.go_on()
+        first.thaw()
         code = self.wait_end(first)
         for writer in of_first + of_second:
             writer.finish()
@@ -310,7 +300,7 @@ class FilesScene(Scene):
         wait_until(lambda: second.metric("satchel_data_file_renewals_total") == 1
                    and second.metric("satchel_checkpoints_total") > 0,
                    "B has a data file of its own and a checkpoint in it")
-        first.go_on()
+        first.thaw()
         self.pause(0.1, 0.4)
         self.finish(first, second, of_second)
         for writer in of_first:
@@ -361,7 +351,7 @@ class FilesControl(FilesScene):
         before = acknowledged(of_first)
         second.begin()
         of_second = load(second, "b")
-        first.go_on()
+        first.thaw()
         self.pause(0.3, 0.5)
         self.finish(first, second, of_second)
         for writer in of_first:

@@ -241,11 +241,11 @@ class CartApi(unittest.TestCase):
         shopper = self.shopper()
         shopper.add("mug")
         key = shopper.new_key()
-        self.store.process.send_signal(signal.SIGSTOP)
+        self.store.freeze()
         try:
             self.assert_error(shopper.add("mug", key=key), 503, "store_away")
         finally:
-            self.store.process.send_signal(signal.SIGCONT)  # what was sent is still in its socket
+            self.store.thaw()  # what was sent is still in its socket
         again = wait_until(lambda: quantities(shopper.view())["mug"] > 1 and
                            shopper.add("mug", key=key), "the late change is made")
         self.assertEqual((again.status, quantities(again.json)), (200, {"mug": 2}))
@@ -253,12 +253,12 @@ class CartApi(unittest.TestCase):
     def test_without_a_key_it_is_said_that_the_outcome_is_unknown(self):
         shopper = self.shopper()
         shopper.add("mug")
-        self.store.process.send_signal(signal.SIGSTOP)
+        self.store.freeze()
         try:
             self.assert_error(shopper.add("mug"), 503, "outcome_unknown")
             self.assert_error(shopper.ask("GET", "/api/cart"), 503, "store_away")
         finally:
-            self.store.process.send_signal(signal.SIGCONT)
+            self.store.thaw()
 
     def test_a_key_that_is_forgotten_is_refused_rather_than_taken_for_a_new_one(self):
         shopper = self.shopper()
@@ -418,7 +418,7 @@ class CartApi(unittest.TestCase):
         with Cart(OPTIONS.cart, self.store.address, name="leaving") as task:
             shopper = Shopper(task)
             self.assertEqual(shopper.add("mug").status, 200)
-            self.store.process.send_signal(signal.SIGSTOP)
+            self.store.freeze()
             try:
                 shopper.connection.request(
                     "POST", "/api/cart/items", b'{"sku":"mug","quantity":2}',
@@ -431,7 +431,7 @@ class CartApi(unittest.TestCase):
                 task.process.send_signal(signal.SIGTERM)
                 task.wait_for_line("stopping")
             finally:
-                self.store.process.send_signal(signal.SIGCONT)
+                self.store.thaw()
             answer = Answer(shopper.connection.getresponse())
             self.assertEqual((answer.status, quantities(answer.json)), (200, {"mug": 3}))
             self.assertEqual(answer.headers["Connection"], "close")

@@ -5,7 +5,6 @@ its help names and which does what the option does; and health checks work witho
 import argparse
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -99,7 +98,7 @@ class HealthChecks(unittest.TestCase):
 
     def test_a_server_that_hangs_is_given_up_in_time(self):
         with Satcheld(OPTIONS.satcheld) as store:
-            store.process.send_signal(signal.SIGSTOP)
+            store.freeze()
             try:
                 begin = time.monotonic()
                 for words in (("--live", "--ops", store.ops), ("--server", store.address)):
@@ -107,7 +106,7 @@ class HealthChecks(unittest.TestCase):
                     self.assertEqual(told.returncode, UNHEALTHY, told.stderr)
                 self.assertLess(time.monotonic() - begin, DEADLINE_S / 2)
             finally:
-                store.process.send_signal(signal.SIGCONT)
+                store.thaw()
 
     def test_what_is_no_ops_server_is_not_healthy(self):
         with socket.create_server(("127.0.0.1", 0)) as other:

@@ -114,11 +114,11 @@ class Stopping(StoreTest):
         store.start()
         churning, state = self.churn(store)
         # Both signals are there before the process runs again: it cannot stop in between.
-        store.process.send_signal(signal.SIGSTOP)
+        store.freeze()
         store.process.send_signal(signal.SIGTERM)
         store.process.send_signal(signal.SIGINT)
         start = time.monotonic()
-        store.process.send_signal(signal.SIGCONT)
+        store.thaw()
         self.assertEqual(store.wait(), EXIT_FORCED)
         self.assertLess(time.monotonic() - start, 2)
         self.finish(churning)

@@ -10,7 +10,6 @@ import contextlib
 import math
 import os
 import shutil
-import signal
 import sys
 import threading
 import unittest
@@ -217,13 +216,13 @@ class OpsPage(unittest.TestCase):
         self.wait_for_state(page, "Serving", "Nothing is wrong")
         self.assertFalse(page.is_shown("#wrong"))
         self.assertEqual(page.js("document.body.dataset.live"), "yes")
-        store.process.send_signal(signal.SIGSTOP)  # connections are made, and nobody answers
+        store.freeze()  # connections are made, and nobody answers
         try:
             self.wait_for_state(page, "Not answering")
             self.assertEqual(page.js("document.body.dataset.live"), "no")
             self.assertRegex(text(page, "#stale"), r"No answer for \d+ s")
         finally:
-            store.process.send_signal(signal.SIGCONT)
+            store.thaw()
         self.wait_for_state(page, "Serving")
         self.assertFalse(page.is_shown("#stale"))
         store.kill()

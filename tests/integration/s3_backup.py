@@ -174,11 +174,11 @@ class Backup(unittest.TestCase):
             self.put(first, {b"a": b"1"})
             self.wait_snapshots(first, 1)
             self.wait_shipped(first)
-            first.process.send_signal(signal.SIGSTOP)
+            first.freeze()
             with self.store() as second:
                 self.put(second, {b"b": b"2"})
                 self.wait_shipped(second)
-                first.process.send_signal(signal.SIGCONT)
+                first.thaw()
                 # It notices when it ships, and it ships when there is something.
                 with native.Connection(first.address) as connection:
                     connection.set(b"a", b"of the past")

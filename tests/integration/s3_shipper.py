@@ -76,12 +76,6 @@ class Writer(Program):
     def count(self, pattern):
         return len([line for line in self.lines if re.search(pattern, line)])
 
-    def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
-
     def finish(self):
         """SIGTERM, after which everything is shipped; returns the last change."""
         code = self.terminate()
@@ -147,7 +141,7 @@ class Succession(ShipperTest):
             stop(zombie, proxy)
             heir = self.writer(2, place)
             heir.wait_slots(2)
-            zombie.resume()
+            zombie.thaw()
             code = zombie.wait()
             heir.wait_slots(1)
             last_lsn = heir.finish()
@@ -157,7 +151,7 @@ class Succession(ShipperTest):
 
     def test_a_writer_that_wakes_behind_its_successor_is_fenced_20_of_20_times(self):
         for number in range(ROUNDS):
-            self.run_zombie(number, lambda zombie, _: zombie.pause())
+            self.run_zombie(number, lambda zombie, _: zombie.freeze())
         print(f"\n  fenced {ROUNDS} of {ROUNDS}, and no fork")
 
     def test_a_writer_that_is_stopped_in_a_request_is_fenced_20_of_20_times(self):
@@ -165,7 +159,7 @@ class Succession(ShipperTest):
             proxy.forget()
             proxy.add(Delay(0.3), method="PUT")
             wait_until(lambda: proxy.requests(method="PUT"), "a slot is on its way")
-            zombie.pause()
+            zombie.freeze()
             proxy.clear()
 
         for number in range(ROUNDS):

@@ -4,7 +4,6 @@ an empty directory, and the first wakes up. It is shut out every time, and the h
 
 import argparse
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -63,7 +62,7 @@ class Zombie(unittest.TestCase):
                 time.sleep(dice.uniform(0, 1))  # where it is stopped within its second does not matter
             if dice.random() < 0.5:
                 first.wait_shipped()
-            first.process.send_signal(signal.SIGSTOP)
+            first.freeze()
             nonce = read_slots(SERVER.client(), BUCKET, f"{number}/")[0].nonce
             with self.store(number) as second:
                 told = second.wait_for_line(r"\brestored .* last_lsn=(\d+) ")
@@ -72,7 +71,7 @@ class Zombie(unittest.TestCase):
                 with SteadyLoad(second.address, seed=-number, prefix=b"b") as other:
                     time.sleep(dice.uniform(0.5, 1.5))
                 second.wait_shipped()
-                first.process.send_signal(signal.SIGCONT)
+                first.thaw()
                 acknowledged = self.provoke(first)
                 self.assertEqual(first.wait(), FENCED)
                 self.assertRegex(first.log(), "another process has taken over")

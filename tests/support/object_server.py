@@ -22,7 +22,7 @@ import time
 import unittest
 from pathlib import Path
 
-from processes import die_with_parent, wait_until
+from processes import die_with_parent, freeze, wait_until
 from sigv4 import Client, Credentials
 
 START_DEADLINE_S = 120  # of one part: a cold disk and a busy machine must not fail a test
@@ -216,7 +216,7 @@ class ObjectServer:
 
     def pause(self):
         """Stops the gateway's process: connections are accepted by the kernel, and then nothing."""
-        self.gateway.process.send_signal(signal.SIGSTOP)
+        freeze(self.gateway.process)
 
     def resume(self):
         self.gateway.process.send_signal(signal.SIGCONT)

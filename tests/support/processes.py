@@ -43,6 +43,26 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def states_of_threads(pid):
+    """A letter for each, see proc(5)."""
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as stat:
+                states.append(stat.read().rpartition(")")[2].split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+    return states
+
+
+def freeze(process):
+    """SIGSTOP to a child, and waits until it has arrived: the first thread that takes it stops the
+    others, and on a busy machine that may be a while, in which they go on."""
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: set(states_of_threads(process.pid)) <= set("TZ"),
+               f"process {process.pid} is stopped", pause_s=0.001)
+
+
 class Program:
     """One program and its log. Starts anew after it ended; not for use by several threads."""
 
@@ -118,6 +138,14 @@ class Program:
         """SIGKILL: the end that nobody can prepare for."""
         self.process.send_signal(signal.SIGKILL)
         return self.wait()
+
+    def freeze(self):
+        """SIGSTOP; none of its threads does anything any more."""
+        freeze(self.process)
+
+    def thaw(self):
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
 
     def terminate(self, deadline_s=DEADLINE_S):
         """SIGTERM; returns the exit code."""

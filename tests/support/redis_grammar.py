@@ -12,6 +12,7 @@ import random
 import re
 
 FAR_AHEAD_S = 1 << 32  # 2106: times since 1970 that are never reached
+OTHER_S = range(1000, 90000, 7)  # none of the usual ones
 
 NUMBERS = ["0", "1", "-1", "2", "5", "-3", "10", "100", "-100"]
 ODD_NUMBERS = ["9223372036854775807", "-9223372036854775808", "9223372036854775808",
@@ -105,6 +106,10 @@ VALUES = {
                                              "abc", "9223372036854775808"]),
     "s": _time([100, 5000, 86400], 1),
     "ms": _time([100, 5000, 86400], 1000),
+    # For what compares it with the time a key has: equal ones would be that only within the same
+    # millisecond. Equal times that are absolute are $at_s.
+    "other_s": _time(OTHER_S, 1),
+    "other_ms": _time(OTHER_S, 1000),
     "at_s": _time([FAR_AHEAD_S, FAR_AHEAD_S + 100], 1),
     "at_ms": _time([FAR_AHEAD_S, FAR_AHEAD_S + 100], 1000),
     "past_s": lambda rng: rng.choice(["1", "1000000000", "-1000"]),
@@ -240,9 +245,9 @@ TYPE $key
 RENAME $key $key
 RENAMENX $key $key
 COPY $key $key ( DB $db )? REPLACE?
-EXPIRE $key $s ( NX | XX | GT | LT )?
-EXPIRE $key $s ( NX | XX | GT | LT | foo )+
-PEXPIRE $key $ms ( NX | XX | GT | LT )?
+EXPIRE $key $other_s ( NX | XX | GT | LT )?
+EXPIRE $key $other_s ( NX | XX | GT | LT | foo )+
+PEXPIRE $key $other_ms ( NX | XX | GT | LT )?
 EXPIREAT $key ( $at_s | $past_s ) ( NX | XX | GT | LT )?
 PEXPIREAT $key ( $at_ms | $past_s ) ( NX | XX | GT | LT )?
 TTL $key
